@@ -1,0 +1,64 @@
+"""The basis: all that an answer depends on.
+
+Law: an event is visible to a basis when `position <= horizon` and `known_at <= basis.known_at`
+(and, when only what we witnessed ourselves is asked for, when it was not attested by a source).
+What has happened by `valid_at` is decided by the fold, since a correction may move it. Two answers
+with equal bases are equal byte for byte.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ledger.domain.errors import InvalidInput
+from ledger.domain.times import Instant, format_instant
+
+RULES = "1"
+"""The version of our folding code. It changes when the same events would fold to another answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What was asked: about when, as known when, up to which event, by which rules.
+
+    Args:
+        valid_at: valid time: what had happened at the buyer by then.
+        known_at: knowledge time: what the organisation knew by then.
+        horizon: the last position taken into account; 0 is the empty ledger.
+        witnessed_only: leave out what a source attested and this ledger did not see itself.
+        rules: the version of the folding code.
+    """
+
+    valid_at: Instant
+    known_at: Instant
+    horizon: int
+    witnessed_only: bool = False
+    rules: str = RULES
+
+    def __post_init__(self) -> None:
+        if self.horizon < 0:
+            raise InvalidInput("invalid-horizon", f"a horizon of {self.horizon} is below zero")
+        if self.rules != RULES:
+            raise InvalidInput(
+                "unknown-rules",
+                f"rules version {self.rules!r} is not the one this program folds by ({RULES})",
+                hint="ask with the release that printed that basis",
+            )
+
+    def sees(self, *, position: int, known_at: Instant, witnessed: bool) -> bool:
+        """Whether an event is visible to this basis."""
+        return (
+            position <= self.horizon
+            and known_at <= self.known_at
+            and (witnessed or not self.witnessed_only)
+        )
+
+    def as_dict(self) -> dict[str, str | int | bool]:
+        """The basis as every answer states it, in the order people read it."""
+        return {
+            "valid_at": format_instant(self.valid_at),
+            "known_at": format_instant(self.known_at),
+            "horizon": self.horizon,
+            "witnessed_only": self.witnessed_only,
+            "rules": self.rules,
+        }

@@ -1,0 +1,153 @@
+"""The envelope: the canonical bytes of an event, which the leaf hash covers.
+
+Law: the envelope is the RFC 8785 JSON of everything that matters about an event; a column beside it
+repeats a part of it and can be checked against it. Position and `recorded_at` are known only under
+the lock of the append, so an event is prepared as the bytes *before* and *after* them (the two keys
+are neighbours in RFC 8785's order); the append splices them in and hashes. The leaf hash is RFC
+6962's: SHA-256 over a zero byte and the envelope.
+
+Our JSON holds only strings, whole numbers within 53 bits, booleans, null, arrays and objects, with
+keys in the basic multilingual plane; within those bounds orjson's sorted output *is* RFC 8785
+(tested against an independent implementation).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import orjson
+
+from ledger.domain.errors import InvalidInput
+from ledger.domain.events import TYPES, Draft, Event, upcast
+from ledger.domain.times import Instant, format_instant
+
+EVENT_BYTES_MAX = 64 * 1024
+"""An envelope with its position and `recorded_at` is at most this long."""
+
+_SPLICE_BYTES_MAX = len(
+    b'"position":9223372036854775807,"recorded_at":"2026-03-31T23:59:59.999999Z",'
+)
+_SAFE_INTEGER_MAX = 2**53 - 1
+
+
+class Prepared(NamedTuple):
+    """An event ready to append: its bytes but for position and `recorded_at`."""
+
+    event_id: UUID
+    stream: str
+    stream_version: int
+    type: str
+    occurred_at: Instant
+    known_at: Instant | None
+    before: bytes
+    after: bytes
+
+
+def canonical(value: Mapping[str, Any]) -> bytes:
+    """RFC 8785 JSON of a value of our kind."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+
+
+def prepare(draft: Draft, stream_version: int) -> Prepared:
+    """Write a draft's bytes.
+
+    Args:
+        draft: a validated event.
+        stream_version: the version that it takes in its stream, 1 for the first.
+
+    Raises:
+        InvalidInput: `event-too-large`, `number-not-exact`.
+    """
+    before: dict[str, Any] = {
+        "actor": draft.actor,
+        "event_id": str(draft.event_id),
+        "occurred_at": format_instant(draft.occurred_at),
+        "payload": draft.payload.to_json(),
+    }
+    if draft.causation_id is not None:
+        before["causation_id"] = str(draft.causation_id)
+    if draft.correlation_id is not None:
+        before["correlation_id"] = str(draft.correlation_id)
+    if draft.known_at is not None:
+        before["known_at"] = format_instant(draft.known_at)
+    source = {"system": draft.source.system}
+    if draft.source.record is not None:
+        source["record"] = draft.source.record
+    after = {
+        "schema_version": draft.payload.schema_version,
+        "source": source,
+        "stream": draft.stream,
+        "stream_version": stream_version,
+        "type": draft.payload.type,
+    }
+    try:
+        head = canonical(before)[:-1] + b","
+        tail = canonical(after)[1:]
+    except TypeError as error:
+        raise InvalidInput("not-json", f"the event cannot be written as JSON: {error}") from None
+    _refuse_inexact(before["payload"])
+    if len(head) + _SPLICE_BYTES_MAX + len(tail) > EVENT_BYTES_MAX:
+        raise InvalidInput(
+            "event-too-large",
+            f"the event is larger than {EVENT_BYTES_MAX} bytes",
+            where=draft.stream,
+            hint="keep long material where it is and record its link and SHA-256",
+        )
+    return Prepared(
+        draft.event_id, draft.stream, stream_version, draft.payload.type,
+        draft.occurred_at, draft.known_at, head, tail,
+    )  # fmt: skip
+
+
+def _refuse_inexact(value: object) -> None:
+    """Numbers that other JSON readers would round have no place in a canonical event."""
+    if isinstance(value, dict):
+        for part in value.values():
+            _refuse_inexact(part)
+    elif isinstance(value, list | tuple):
+        for part in value:
+            _refuse_inexact(part)
+    elif isinstance(value, float) or (
+        isinstance(value, int) and not isinstance(value, bool) and abs(value) > _SAFE_INTEGER_MAX
+    ):
+        raise InvalidInput(
+            "number-not-exact", f"{value!r} is not a whole number within 53 bits",
+            hint="write decimals as strings",
+        )  # fmt: skip
+
+
+def splice(prepared: Prepared, position: int, recorded_at: Instant) -> bytes:
+    """The whole envelope, as the append writes it."""
+    middle = f'"position":{position},"recorded_at":"{format_instant(recorded_at)}",'
+    return prepared.before + middle.encode() + prepared.after
+
+
+def leaf_hash(envelope: bytes) -> bytes:
+    """RFC 6962's leaf hash."""
+    return hashlib.sha256(b"\x00" + envelope).digest()
+
+
+def decode(envelope: bytes) -> Event:
+    """Read a recorded event, its payload brought to today's shape."""
+    event: Event = orjson.loads(envelope)
+    event["witnessed"] = "known_at" not in event
+    if event["witnessed"]:
+        event["known_at"] = event["recorded_at"]
+    model = TYPES.get(event["type"])
+    if model is None or event["schema_version"] != model.schema_version:
+        event["payload"] = upcast(event["type"], event["schema_version"], event["payload"])
+    return event
+
+
+def content(envelope: bytes) -> dict[str, Any]:
+    """What the writer said: the envelope without what the ledger added.
+
+    Two envelopes with the same event id must have the same content; else the second is refused.
+    """
+    facts: dict[str, Any] = orjson.loads(envelope)
+    for key in ("position", "recorded_at", "stream_version"):
+        del facts[key]
+    return facts
