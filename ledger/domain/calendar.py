@@ -27,8 +27,9 @@ class Period:
     first_day: date
     last_day: date
 
-    def holds(self, day: date) -> bool:
-        return self.first_day <= day <= self.last_day
+    def holds_text(self, day: str) -> bool:
+        """Whether a day, as ISO text, lies in the period. Text order is date order."""
+        return self.first_day.isoformat() <= day <= self.last_day.isoformat()
 
 
 @dataclass(frozen=True, slots=True)

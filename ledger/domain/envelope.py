@@ -14,7 +14,8 @@ keys in the basic multilingual plane; within those bounds orjson's sorted output
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import UTC
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -31,6 +32,7 @@ _SPLICE_BYTES_MAX = len(
     b'"position":9223372036854775807,"recorded_at":"2026-03-31T23:59:59.999999Z",'
 )
 _SAFE_INTEGER_MAX = 2**53 - 1
+_CANONICAL = orjson.OPT_SORT_KEYS | orjson.OPT_UTC_Z
 
 
 class Prepared(NamedTuple):
@@ -48,7 +50,7 @@ class Prepared(NamedTuple):
 
 def canonical(value: Mapping[str, Any]) -> bytes:
     """RFC 8785 JSON of a value of our kind."""
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    return orjson.dumps(value, option=_CANONICAL)
 
 
 def prepare(draft: Draft, stream_version: int) -> Prepared:
@@ -61,24 +63,23 @@ def prepare(draft: Draft, stream_version: int) -> Prepared:
     Raises:
         InvalidInput: `event-too-large`, `number-not-exact`.
     """
+    payload = draft.payload.to_json()
     before: dict[str, Any] = {
         "actor": draft.actor,
-        "event_id": str(draft.event_id),
-        "occurred_at": format_instant(draft.occurred_at),
-        "payload": draft.payload.to_json(),
+        "event_id": draft.event_id,
+        "occurred_at": _spelled(draft.occurred_at),
+        "payload": payload,
     }
     if draft.causation_id is not None:
-        before["causation_id"] = str(draft.causation_id)
+        before["causation_id"] = draft.causation_id
     if draft.correlation_id is not None:
-        before["correlation_id"] = str(draft.correlation_id)
+        before["correlation_id"] = draft.correlation_id
     if draft.known_at is not None:
-        before["known_at"] = format_instant(draft.known_at)
-    source = {"system": draft.source.system}
-    if draft.source.record is not None:
-        source["record"] = draft.source.record
+        before["known_at"] = _spelled(draft.known_at)
+    system, record = draft.source
     after = {
         "schema_version": draft.payload.schema_version,
-        "source": source,
+        "source": {"system": system} if record is None else {"record": record, "system": system},
         "stream": draft.stream,
         "stream_version": stream_version,
         "type": draft.payload.type,
@@ -88,7 +89,7 @@ def prepare(draft: Draft, stream_version: int) -> Prepared:
         tail = canonical(after)[1:]
     except TypeError as error:
         raise InvalidInput("not-json", f"the event cannot be written as JSON: {error}") from None
-    _refuse_inexact(before["payload"])
+    _refuse_inexact(payload)
     if len(head) + _SPLICE_BYTES_MAX + len(tail) > EVENT_BYTES_MAX:
         raise InvalidInput(
             "event-too-large",
@@ -102,21 +103,25 @@ def prepare(draft: Draft, stream_version: int) -> Prepared:
     )  # fmt: skip
 
 
-def _refuse_inexact(value: object) -> None:
+def _spelled(instant: Instant) -> Instant | str:
+    """What orjson spells in the one way: it leaves out the decimals when they are all zero."""
+    plain = instant.microsecond and instant.tzinfo is UTC
+    return instant if plain else format_instant(instant)
+
+
+def _refuse_inexact(value: Mapping[str, Any] | Sequence[Any]) -> None:
     """Numbers that other JSON readers would round have no place in a canonical event."""
-    if isinstance(value, dict):
-        for part in value.values():
+    for part in value.values() if isinstance(value, Mapping) else value:
+        kind = type(part)
+        if kind is str or kind is bool or part is None:
+            continue
+        if isinstance(part, dict | list | tuple):
             _refuse_inexact(part)
-    elif isinstance(value, list | tuple):
-        for part in value:
-            _refuse_inexact(part)
-    elif isinstance(value, float) or (
-        isinstance(value, int) and not isinstance(value, bool) and abs(value) > _SAFE_INTEGER_MAX
-    ):
-        raise InvalidInput(
-            "number-not-exact", f"{value!r} is not a whole number within 53 bits",
-            hint="write decimals as strings",
-        )  # fmt: skip
+        elif not isinstance(part, int) or abs(part) > _SAFE_INTEGER_MAX:
+            raise InvalidInput(
+                "number-not-exact", f"{part!r} is not a whole number within 53 bits",
+                hint="write decimals as strings",
+            )  # fmt: skip
 
 
 def splice(prepared: Prepared, position: int, recorded_at: Instant) -> bytes:
@@ -133,13 +138,18 @@ def leaf_hash(envelope: bytes) -> bytes:
 def decode(envelope: bytes) -> Event:
     """Read a recorded event, its payload brought to today's shape."""
     event: Event = orjson.loads(envelope)
+    complete(event)
+    return event
+
+
+def complete(event: Event) -> None:
+    """Turn the JSON of an envelope into an event: say what its absent keys mean, upcast."""
     event["witnessed"] = "known_at" not in event
     if event["witnessed"]:
         event["known_at"] = event["recorded_at"]
     model = TYPES.get(event["type"])
     if model is None or event["schema_version"] != model.schema_version:
         event["payload"] = upcast(event["type"], event["schema_version"], event["payload"])
-    return event
 
 
 def content(envelope: bytes) -> dict[str, Any]:

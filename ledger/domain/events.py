@@ -55,7 +55,7 @@ from ledger.domain.times import Instant, format_instant, zone
 Payload: TypeAlias = Mapping[str, Any]
 """A payload as it stands in the envelope: JSON values only, today's shape."""
 
-# --- the parts of payloads ---------------------------------------------------------------------
+# --- the parts of payloads ----------------------------------------------------------------------
 
 
 class PersonalData(NamedTuple):
@@ -209,7 +209,7 @@ class Patch(EventPayload):
         return self.model_dump(mode="json", exclude_unset=True)
 
 
-# --- deal ----------------------------------------------------------------------------------------
+# --- deal ---------------------------------------------------------------------------------------
 
 
 class DealOpened(EventPayload):
@@ -370,7 +370,7 @@ class DealRemoved(EventPayload):
     reason: Text | None = None
 
 
-# --- account, playbook, person ---------------------------------------------------------------------
+# --- account, playbook, person ------------------------------------------------------------------
 
 
 class AccountOpened(EventPayload):
@@ -435,7 +435,7 @@ class PersonAssessed(EventPayload):
     note: Annotated[Text, PersonOfStream] | None = None
 
 
-# --- period and settings ---------------------------------------------------------------------------
+# --- period and settings ------------------------------------------------------------------------
 
 CallCategory: TypeAlias = Literal["pipeline", "best_case", "commit"]
 
@@ -513,7 +513,7 @@ class ReportingCurrencySet(EventPayload):
     currency: Currency
 
 
-# --- any stream --------------------------------------------------------------------------------------
+# --- any stream ---------------------------------------------------------------------------------
 
 
 class EventRetracted(EventPayload):
@@ -546,7 +546,7 @@ class EventCorrected(EventPayload):
         return spelled
 
 
-# --- the catalogue -----------------------------------------------------------------------------------
+# --- the catalogue ------------------------------------------------------------------------------
 
 ANY_STREAM: tuple[type[EventPayload], ...] = (EventRetracted, EventCorrected)
 
@@ -637,9 +637,9 @@ def _first_fault(event_type: str, error: ValidationError) -> InvalidInput:
     return InvalidInput(code, f"{fault['msg']}{more}", where=path)
 
 
-# --- streams -----------------------------------------------------------------------------------------
+# --- streams ------------------------------------------------------------------------------------
 
-_STREAM = re.compile(r"(deal|account|playbook|person|period|settings):(.{1,200})\Z", re.DOTALL)
+_STREAM = re.compile(r"(deal|account|playbook|person|period|settings):([^\x00-\x1f\x7f]{1,200})\Z")
 SETTINGS_STREAM = "settings:ledger"
 
 
@@ -669,7 +669,7 @@ def stream_id(stream: str) -> str:
     return stream.partition(":")[2]
 
 
-# --- events ------------------------------------------------------------------------------------------
+# --- events -------------------------------------------------------------------------------------
 
 
 class Source(NamedTuple):

@@ -1,8 +1,8 @@
 """Playbooks: what a buyer must have done, gate by gate.
 
 Law: a playbook is an ordered list of gates, each with exit criteria that speak of what the *buyer*
-did or said. Keys are unique within a playbook. A version is published whole, as an event; nothing is
-hard-wired to the playbooks that we ship.
+did or said. Keys are unique within a playbook. A version is published whole, as an event; nothing
+is hard-wired to the playbooks that we ship.
 """
 
 from __future__ import annotations

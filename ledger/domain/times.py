@@ -29,7 +29,10 @@ def format_instant(instant: Instant) -> str:
     """Write an instant in the one way: UTC, six decimals, `Z`."""
     if instant.tzinfo is not UTC:
         instant = instant.astimezone(UTC)
-    return instant.isoformat(timespec="microseconds")[:26] + "Z"
+    return "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ" % (  # noqa: UP031 - twice as fast as isoformat
+        instant.year, instant.month, instant.day,
+        instant.hour, instant.minute, instant.second, instant.microsecond,
+    )  # fmt: skip
 
 
 def parse_instant(text: str, *, where: str = "") -> Instant:
@@ -124,5 +127,5 @@ def parse_as_of(text: str, *, where: str = "") -> AsOfTime:
             "invalid-as-of",
             f"{text!r} is not a time",
             where=where,
-            hint="give a date (2026-03-31), an instant (2026-03-31T17:00:00Z) or a position (pos:1090)",
+            hint="give a date (2026-03-31), an instant (2026-03-31T17:00:00Z) or pos:1090",
         ) from None

@@ -1,0 +1,120 @@
+"""From the time a person spells to the basis of an answer: the one place where "now" is resolved.
+
+Law: "now" is the database's clock with the head as horizon, read once, at the door; past the door
+nothing reads a clock. `as_of` alone means "as known then" on both axes; `known_at` moves the
+knowledge axis alone (`now` is hindsight); `horizon` pins the log. A basis given back in full
+repeats its answer byte for byte.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple
+
+from ledger.domain.basis import Basis
+from ledger.domain.calendar import FiscalCalendar
+from ledger.domain.errors import InvalidInput, NotFound
+from ledger.domain.events import SETTINGS_STREAM, Event
+from ledger.domain.times import Instant, end_of_day, format_instant, parse_as_of
+from projections.fold.settings import settings_at
+from projections.reader import LogReader, Present
+
+NOW = "now"
+
+
+class AsOf(NamedTuple):
+    """What was asked, as spelt; every part may be missing.
+
+    Args:
+        as_of: the time asked about, on both axes.
+        valid_at: valid time alone; wins over `as_of`.
+        known_at: knowledge time alone; `now` is hindsight.
+        horizon: the last position to take into account.
+        witnessed_only: leave out what sources attested.
+    """
+
+    as_of: str | None = None
+    valid_at: str | None = None
+    known_at: str | None = None
+    horizon: int | None = None
+    witnessed_only: bool = False
+
+
+class _Spelt(NamedTuple):
+    instant: Instant
+    horizon: int | None = None
+
+
+def resolve(asked: AsOf, present: Present, reader: LogReader) -> Basis:
+    """The basis of a question.
+
+    Args:
+        asked: the times as spelt.
+        present: the present, read at the door.
+        reader: for the calendar (a date needs the reporting time zone) and for positions.
+
+    Raises:
+        InvalidInput: `invalid-as-of`, `invalid-horizon`.
+        NotFound: `unknown-position`.
+    """
+    door = _Door(present, reader)
+    both = door.read(asked.as_of, "as_of") if asked.as_of else _Spelt(present.clock)
+    valid = door.read(asked.valid_at, "valid_at") if asked.valid_at else both
+    known = door.read(asked.known_at, "known_at") if asked.known_at else both
+    if asked.as_of is None and asked.valid_at and not asked.known_at:
+        known = valid
+    if asked.horizon is not None and asked.horizon > present.head:
+        raise NotFound(
+            "unknown-position",
+            f"the log ends at position {present.head}; there is no {asked.horizon} yet",
+            where="horizon",
+        )
+    limits = [present.head, asked.horizon, both.horizon, valid.horizon, known.horizon]
+    horizon = min(limit for limit in limits if limit is not None)
+    return Basis(valid.instant, known.instant, horizon, asked.witnessed_only)
+
+
+class _Door:
+    """Reads spelt times against one present."""
+
+    def __init__(self, present: Present, reader: LogReader) -> None:
+        self._present = present
+        self._reader = reader
+
+    def read(self, text: str, where: str) -> _Spelt:
+        if text.strip().lower() == NOW:
+            return _Spelt(self._present.clock)
+        spelt = parse_as_of(text, where=where)
+        if spelt.instant is not None:
+            return _Spelt(spelt.instant)
+        if spelt.day is not None:
+            return _Spelt(end_of_day(spelt.day, self._calendar().zone))
+        position = spelt.position or 0
+        if not 1 <= position <= self._present.head:
+            raise NotFound(
+                "unknown-position",
+                f"there is no event at position {position}; the log ends at {self._present.head}",
+                where=where,
+            )
+        event: Event = self._reader.at_positions([position])[position]
+        return _Spelt(datetime.fromisoformat(event["recorded_at"]), position)
+
+    def _calendar(self) -> FiscalCalendar:
+        """The calendar as set now: a date is spelt in today's reporting time zone."""
+        now = Basis(self._present.clock, self._present.clock, self._present.head)
+        events = self._reader.stream(now, SETTINGS_STREAM)
+        return settings_at(events, format_instant(now.valid_at), first_currency=None).calendar
+
+
+def parse_horizon(text: str) -> int:
+    """A horizon as spelt on a command line or in a URL: `1090` or `pos:1090`.
+
+    Raises:
+        InvalidInput: `invalid-horizon`.
+    """
+    digits = text.removeprefix("pos:")
+    if not digits.isdecimal() or len(digits) > 18:
+        raise InvalidInput(
+            "invalid-horizon", f"{text!r} is not a position", hint="write it like 1090"
+        )
+    return int(digits)

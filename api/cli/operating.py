@@ -1,0 +1,60 @@
+"""Commands that operate the ledger: serve, migrate, check, config."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from api.cli import progress
+from api.cli.output import write_line, write_table
+from api.cli.session import open_ledger, settings
+from ledger.config import shown
+from ledger.domain.errors import Unavailable
+from ledger.store import migrate as migrations
+from ledger.store.embedded import EmbeddedServer
+
+
+def serve(
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on; loopback unless asked.")
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+) -> None:
+    """Serve GraphQL at /graphql."""
+    from api.http.server import serve as run  # noqa: PLC0415 - the web framework loads only here
+
+    run(settings(), host=host, port=port)
+
+
+def migrate() -> None:
+    """Bring the database's schema up to this release."""
+    chosen = settings()
+    if chosen.database_url is not None:
+        _report(migrations.migrate(chosen.database_url.get_secret_value()))
+        return
+    with EmbeddedServer(chosen.home) as server:
+        _report(migrations.migrate(server.url()))
+
+
+def _report(report: migrations.MigrationReport) -> None:
+    for name in report.applied:
+        write_line(f"applied {name}")
+    if not report.applied:
+        write_line("nothing to apply: the schema is up to date")
+    if not report.roles:
+        write_line("this login may not create roles: triggers alone protect the log")
+
+
+def check() -> None:
+    """Check the log from end to end: positions, hashes, columns against envelopes, times."""
+    with open_ledger() as ledger, progress.bar("Checking") as advance:
+        report = migrations_check(ledger, advance)
+    write_table("Check of the log", ["what", "found"], report)
+    if any(row[0].startswith("fault") for row in report):
+        raise Unavailable("log-damaged", "the log is damaged", hint="restore it from a backup")
+
+
+def config() -> None:
+    """The settings in force, by environment variable; secrets are masked."""
+    write_table("Settings", ["variable", "value"], [[k, v] for k, v in shown(settings()).items()])

@@ -1,0 +1,69 @@
+"""Writing answers: as JSON (the same bytes for the same basis), CSV, or tables for people."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from typing import Any
+
+import orjson
+
+
+class Format(StrEnum):
+    """How an answer is written."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+def write_json(answer: dict[str, Any]) -> None:
+    """An answer as indented JSON with a final newline; keys in the answer's order."""
+    sys.stdout.buffer.write(
+        orjson.dumps(answer, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    )
+    sys.stdout.buffer.flush()
+
+
+def write_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Rows as CSV (RFC 4180) with a header."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(columns)
+    writer.writerows(["" if value is None else value for value in row] for row in rows)
+    sys.stdout.buffer.write(text.getvalue().encode())
+    sys.stdout.buffer.flush()
+
+
+def write_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Rows as a table; columns whose name ends in `*` are aligned to the right."""
+    from rich.console import Console  # noqa: PLC0415 - not loaded for JSON
+    from rich.markup import escape  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(title=escape(title), title_justify="left", header_style="bold")
+    for column in columns:
+        number = column.endswith("*")
+        table.add_column(column.removesuffix("*"), justify="right" if number else "left")
+    for row in rows:
+        table.add_row(*("" if value is None else escape(str(value)) for value in row))
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    console.print(table)
+
+
+def write_line(text: str = "") -> None:
+    """A line for a person."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def basis_line(basis: dict[str, Any]) -> str:
+    """The basis in one line, as the options that repeat the answer."""
+    witnessed = " --witnessed-only" if basis["witnessed_only"] else ""
+    return (
+        f"basis: --valid-at {basis['valid_at']} --known-at {basis['known_at']} "
+        f"--horizon {basis['horizon']}{witnessed} (rules {basis['rules']})"
+    )

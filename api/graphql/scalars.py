@@ -1,0 +1,58 @@
+"""The scalars of the schema: exact decimals, positions, and the one spelling of a time."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any, NewType
+
+import strawberry
+from strawberry.schema.config import StrawberryConfig
+from strawberry.types.scalar import ScalarDefinition
+
+from api.asof import parse_horizon
+from ledger.domain.times import parse_as_of
+
+AsOfTime = NewType("AsOfTime", str)
+BigInt = NewType("BigInt", int)
+ExactDecimal = NewType("ExactDecimal", str)
+
+
+def _as_of(value: Any) -> AsOfTime:
+    text = str(value).strip()
+    if text.lower() != "now":
+        parse_as_of(text, where="AsOfTime")
+    return AsOfTime(text)
+
+
+def _big_int(value: Any) -> BigInt:
+    return BigInt(parse_horizon(str(value)))
+
+
+def _decimal(value: Any) -> ExactDecimal:
+    return ExactDecimal(str(Decimal(str(value))))
+
+
+SCALARS: dict[object, ScalarDefinition] = {
+    AsOfTime: strawberry.scalar(
+        name="AsOfTime",
+        description='A time in the one spelling: "2026-03-31" (the last microsecond of that day in '
+        'the reporting time zone), an instant "2026-03-31T17:00:00Z", a position "pos:1090" (that '
+        'horizon, at its recordedAt), or "now".',
+        serialize=str,
+        parse_value=_as_of,
+    ),
+    BigInt: strawberry.scalar(
+        name="BigInt",
+        description="A 64-bit whole number as a string.",
+        serialize=str,
+        parse_value=_big_int,
+    ),
+    ExactDecimal: strawberry.scalar(
+        name="Decimal",
+        description='An exact decimal as a string, such as "120000.00".',
+        serialize=str,
+        parse_value=_decimal,
+    ),
+}
+
+CONFIG = StrawberryConfig(auto_camel_case=True, scalar_map=SCALARS)

@@ -1,0 +1,70 @@
+"""Serving: one process on one address, loopback unless asked for more."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import sys
+
+import uvicorn
+
+from api.door import Door
+from api.http.app import create_app
+from ledger.config import Settings
+from ledger.domain.errors import Unavailable
+from ledger.store.database import Database
+
+SHUTDOWN_SECONDS_MAX = 10
+
+
+def serve(settings: Settings, *, host: str | None = None, port: int | None = None) -> None:
+    """Serve until interrupted.
+
+    Args:
+        settings: the installation's settings.
+        host: the address to listen on instead of the setting's.
+        port: the port instead of the setting's; 0 takes a free one.
+
+    Raises:
+        Unavailable: `cannot-listen`, and what opening the database raises.
+    """
+    host = host or settings.host
+    with _listening(host, settings.port if port is None else port) as listener:
+        port = listener.getsockname()[1]
+        with Database(settings) as database:
+            hosts = ["127.0.0.1", "localhost", "[::1]", host] if _is_loopback(host) else ["*"]
+            app = create_app(Door(database, settings), hosts)
+            _announce(host, port)
+            config = uvicorn.Config(
+                app, log_level="warning", timeout_graceful_shutdown=SHUTDOWN_SECONDS_MAX
+            )
+            uvicorn.Server(config).run(sockets=[listener])
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=128)
+    except (OSError, OverflowError) as error:
+        raise Unavailable(
+            "cannot-listen",
+            f"cannot listen on {host}:{port}: {error}",
+            hint="choose another --port",
+        ) from None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _announce(host: str, port: int) -> None:
+    sys.stdout.write(f"serving GraphQL at http://{host}:{port}/graphql (Ctrl-C stops)\n")
+    sys.stdout.flush()
+    if not _is_loopback(host):
+        sys.stderr.write(
+            f"warning: whoever reaches {host}:{port} can read the whole ledger; "
+            "there is no access control yet\n"
+        )

@@ -1,0 +1,67 @@
+"""Settings: what may differ between two installations.
+
+Law: every setting is an environment variable that begins with `QLEDGER_` and has a default that
+works for one person on one machine; a secret is never printed.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+WORKERS_MAX = 8
+
+
+def _default_home() -> Path:
+    base = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(base).expanduser() / "qledger"
+
+
+def _default_workers() -> int:
+    return min(os.cpu_count() or 1, WORKERS_MAX)
+
+
+class Settings(BaseSettings):
+    """The settings of one installation, read from the environment.
+
+    Args:
+        home: where the embedded database and its files live.
+        database_url: an external PostgreSQL 15 or later; none means the embedded one.
+        statement_timeout_ms: how long the database may work on one statement; 0 is no limit.
+        workers: how many processes or connections work at once.
+        host: the address that the HTTP door listens on.
+        port: its port.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="QLEDGER_", extra="ignore", frozen=True)
+
+    home: Path = Field(default_factory=_default_home)
+    database_url: SecretStr | None = None
+    statement_timeout_ms: Annotated[int, Field(ge=0, le=86_400_000)] = 60_000
+    workers: Annotated[int, Field(ge=1, le=64)] = Field(default_factory=_default_workers)
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8420
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, home: Path) -> Path:
+        return home.expanduser().absolute()
+
+    @field_validator("database_url")
+    @classmethod
+    def _empty_is_none(cls, url: SecretStr | None) -> SecretStr | None:
+        return url if url is not None and url.get_secret_value().strip() else None
+
+
+def shown(settings: Settings) -> dict[str, str]:
+    """Each setting by the name of its environment variable, as text, with secrets masked."""
+    values = settings.model_dump()
+    return {f"QLEDGER_{name.upper()}": _text(value) for name, value in values.items()}
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)

@@ -1,0 +1,693 @@
+"""The law by which a CRM's rows become the events of one deal.
+
+Pure: the facts of a deal, the events that the ledger has of it already, and the rules of the import
+go in; drafts come out. No clock, no database, no file.
+
+- The CRM's change time is `known_at`, so nothing here is ever witnessed. `occurred_at` is the same,
+  but for `deal-opened` (both are the record's created date) and `deal-closed`: it occurred on the
+  close date that the record carries at that change, if that date lies neither before the deal opened,
+  or last closed or reopened, nor after the change; else at the change.
+- `deal-opened` carries what no history tracks: such a value is attested from creation. What a history
+  of single changes tracks has the old value of its first change from creation on, or the record's
+  value where it never changed. What a history of whole rows tracks comes from those rows.
+- A history row becomes only what differs from the state before it, in the order of (change time, file
+  order). What it becomes depends on no neighbour: an event states absolute values, and its id is made
+  of (system, row, aspect and fields). A row that changes nothing adds nothing.
+- A stage decides the outcome. Moving into a closed stage closes the deal, moving among closed stages
+  with another outcome closes it again, and an open stage after a close reopens it. A won deal is in
+  category closed, one that ended otherwise is omitted, whatever a category column says.
+- Where the record at the snapshot differs from what the history adds up to, the difference is an
+  event of the snapshot's time. An empty cell of a record clears nothing.
+- Bringing the same facts in again adds nothing; more facts add only what is new. What the ledger
+  knows already and the source now tells otherwise is rejected as `conflicting-change`; what was
+  inferred (a derived category, a mapped gate) stays as it was first recorded.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, NamedTuple, TypeVar
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from pydantic import ValidationError
+
+from ledger.connectors.facts import Amount, Change, DealFacts, DealRecord, Ref
+from ledger.connectors.stages import StageRule, Stages, says_no_decision
+from ledger.connectors.state import DEAL_FIELDS, Claimed, Told, fold_deal, told
+from ledger.domain.errors import InvalidInput
+from ledger.domain.events import (
+    Category,
+    CategoryClaimed,
+    DealClosed,
+    DealOpened,
+    DealRemoved,
+    DealReopened,
+    DealRevised,
+    Draft,
+    Event,
+    EventPayload,
+    EvidenceRecorded,
+    MoneyValue,
+    Outcome,
+    Source,
+    StageClaimed,
+    StakeholderAdded,
+    StakeholderChanged,
+)
+from ledger.domain.ids import event_id_of
+from ledger.domain.money import Money
+from ledger.domain.times import Instant, format_instant, start_of_day
+
+_T = TypeVar("_T")
+
+_REVISED = ("name", "account", "owner", "amount", "close_date")
+_BEFORE, _AT, _AFTER = 0, 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What an import applies to every deal.
+
+    Args:
+        system: the name of the source, part of every event's identity.
+        stages: what stages mean.
+        snapshot_at: when the records were as they are.
+        currency: the currency of an amount that says none.
+        zone: the time zone in which a close date begins.
+        snapshot_fields: fields that a history of whole rows tracks.
+        changed_fields: fields that a history of single changes tracks.
+        opened_stage: the stage of a deal when it opens, where no history tracks stages.
+        known_at_close: fields of a record that were known only when the deal closed.
+        contacts: contact id -> (name, email, title), for stakeholders.
+    """
+
+    system: str
+    stages: Stages
+    snapshot_at: Instant
+    currency: str
+    zone: ZoneInfo
+    snapshot_fields: frozenset[str] = frozenset()
+    changed_fields: frozenset[str] = frozenset()
+    opened_stage: str | None = None
+    known_at_close: frozenset[str] = frozenset()
+    contacts: Mapping[str, tuple[str | None, str | None, str | None]] = field(default_factory=dict)
+
+    def tracks(self, name: str) -> bool:
+        """Whether any history in the export tracks a field."""
+        return name in self.snapshot_fields or name in self.changed_fields
+
+
+class Step(NamedTuple):
+    """A draft, the row it came from, and whether it is a difference found at the snapshot."""
+
+    draft: Draft
+    ref: Ref
+    reconciled: bool = False
+
+
+class Fault(NamedTuple):
+    """A row that cannot be used, and why."""
+
+    ref: Ref
+    column: str
+    value: str
+    code: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Telling:
+    """What the facts of one deal become.
+
+    Args:
+        steps: new drafts, in the order in which they go into the ledger.
+        faults: rows that were rejected.
+        known: how many events the ledger has already.
+        tallies: how often something happened that the report tells.
+    """
+
+    steps: list[Step] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    known: int = 0
+    tallies: Counter[str] = field(default_factory=Counter)
+
+
+class _Origin(NamedTuple):
+    """Where the events of one row come from, and how their ids begin."""
+
+    at: Instant
+    ref: Ref
+    record: str
+    actor: str
+    identity: str
+    prefix: str = ""
+    reconciled: bool = False
+
+
+def tell(facts: DealFacts, existing: Sequence[Event], rules: Rules) -> Telling:
+    """Turn the facts of one deal into drafts.
+
+    Args:
+        facts: all that the export says about it.
+        existing: its events in the ledger, in stream order.
+        rules: what the import applies to every deal.
+    """
+    return _Teller(facts, existing, rules).tell()
+
+
+class _Teller:
+    """Tells one deal: holds the running state and collects the drafts."""
+
+    def __init__(self, facts: DealFacts, existing: Sequence[Event], rules: Rules) -> None:
+        self.rules = rules
+        self.id = facts.id
+        self.stream = f"deal:{facts.id}"
+        self.record = facts.record
+        self.extras = facts.extras
+        self.state = Claimed()
+        self.out = Telling()
+        self.existing = [told(event) for event in existing]
+        self.known = {event["event_id"]: event for event in existing}
+        self.is_new = not any(event.type == "deal-opened" for event in self.existing)
+        self.changes = self._distinct(facts.changes)
+        self.opened_at = self._opened_at()
+        if closing := self._closing():
+            self.changes.append(closing)
+            self.changes.sort(key=lambda change: change.at)
+        self.said: tuple[Instant, Category] | None = None
+
+    # --- the timeline ----------------------------------------------------------------------------
+
+    def tell(self) -> Telling:
+        self._count_early()
+        for item in self._timeline():
+            if item is None:
+                self._open()
+            elif isinstance(item, Change):
+                self._attempt(item.ref, self._change, item)
+            else:
+                self.state.apply(item)
+        for extra in self.extras:
+            origin = _Origin(
+                extra.at or self.rules.snapshot_at, extra.ref, extra.record,
+                extra.actor or self.rules.system, extra.record,
+            )  # fmt: skip
+            undated = ("known_at", "occurred_at") if extra.at is None else ()
+            self._emit(origin, extra.payload, extra.change, undated)
+        if self.record is not None:
+            if self.existing:
+                self.state = self._folded()
+            self._attempt(self.record.ref, self._reconcile, self.record)
+        return self.out
+
+    def _timeline(self) -> list[Told | Change | None]:
+        """Rows among the opening and what else the ledger knows of the deal, in order.
+
+        At the same instant the opening goes first and what is not of these rows goes last, so
+        that a row finds the same state before it at every import.
+        """
+        if not self.existing:
+            early = [change for change in self.changes if change.at < self.opened_at]
+            return [*early, None, *self.changes[len(early) :]]
+        own = {change.record for change in self.changes}
+        items: list[tuple[Instant, int, int, Told | Change | None]] = [
+            (change.at, _AT, order, change) for order, change in enumerate(self.changes)
+        ]
+        if self.is_new:
+            items.append((self.opened_at, _BEFORE, 0, None))
+        for event in self.existing:
+            source = self.known[event.event_id]["source"]
+            ours = source["system"] == self.rules.system
+            if not (ours and source.get("record") in own):
+                opening = ours and source.get("record") == self.id
+                items.append(
+                    (event.known_at, _BEFORE if opening else _AFTER, event.order, event)
+                )
+        items.sort(key=lambda item: item[:3])
+        return [item[3] for item in items]
+
+    def _distinct(self, changes: list[Change]) -> list[Change]:
+        """The changes in order of time; a row given twice counts once, and never in two versions."""
+        seen: dict[str, Change] = {}
+        for change in changes:
+            first = seen.setdefault(change.record, change)
+            if first is change:
+                continue
+            self.out.tallies["row-given-twice"] += 1
+            if (first.at, first.fields, first.values) != (change.at, change.fields, change.values):
+                self._fault(
+                    change.ref, "", change.record, "duplicate-record",
+                    "the same row id stands before with other content",
+                )  # fmt: skip
+        return sorted(seen.values(), key=lambda change: change.at)
+
+    def _opened_at(self) -> Instant:
+        for event in self.existing:
+            if event.type == "deal-opened":
+                return event.occurred_at
+        if self.record is not None and self.record.opened is not None:
+            return self.record.opened
+        return self.changes[0].at if self.changes else self.rules.snapshot_at
+
+    def _count_early(self) -> None:
+        early = sum(1 for change in self.changes if change.at < self.opened_at)
+        if early:
+            self.out.tallies["before-creation"] += early
+
+    def _folded(self) -> Claimed:
+        """The state by the fold's own order, of what is recorded and what is about to be."""
+        order = self.existing[-1].order
+        fresh = [
+            Told(
+                step.draft.occurred_at, step.draft.known_at or step.draft.occurred_at,
+                order + number, step.draft.payload.type, step.draft.payload.to_json(),
+                str(step.draft.event_id),
+            )
+            for number, step in enumerate(self.out.steps, 1)
+        ]  # fmt: skip
+        return fold_deal([*self.existing, *fresh], self.rules.snapshot_at)
+
+    # --- opening ---------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        record = self.record
+        if record is None:
+            return
+        at = self.opened_at
+        origin = _Origin(at, record.ref, self.id, self.rules.system, self.id)
+        given = {name: self._initial(name) for name in DEAL_FIELDS}
+        given = {name: value for name, value in given.items() if value not in (None, ())}
+        self.state.fields.update(given)
+        self.state.dimensions.update(record.dimensions)
+        self.state.floor = at if self.state.floor is None else max(at, self.state.floor)
+        if record.dimensions:
+            given["dimensions"] = dict(record.dimensions)
+        if "amount" in given:
+            given["amount"] = _money_value(given["amount"])
+        self._attempt(record.ref, lambda _: self._emit(origin, DealOpened(**given), "opened"), None)
+        stage = self._initial("stage")
+        if stage is not None and not self.rules.tracks("stage") and self._rule_of(stage).outcome:
+            stage = self.rules.opened_stage
+        if stage is not None:
+            now = record.values
+            said = self._initial("category")
+            if said is not None and said == now.get("category"):
+                said = self._trusted_category(record)
+            probability = now.get("probability") if stage == now.get("stage") else None
+            self._claim(
+                origin._replace(prefix="opened:"), stage, said, probability,
+                self._initial("close_date"),
+            )  # fmt: skip
+
+    def _initial(self, name: str) -> Any:
+        """A field's value from creation on, as far as the export attests it."""
+        assert self.record is not None
+        current = self._record_value(name)
+        if name in self.rules.changed_fields:
+            for change in self.changes:
+                if change.olds is not None and name in change.fields:
+                    if change.at < self.opened_at:
+                        return None
+                    return self._valued(name, change.olds[change.fields.index(name)], None)
+            if name in self.rules.snapshot_fields and self.changes:
+                return None
+            return current
+        if name in self.rules.snapshot_fields or name in self.rules.known_at_close:
+            return None
+        return current
+
+    def _record_value(self, name: str) -> Any:
+        assert self.record is not None
+        return self._valued(name, self.record.values.get(name), self.record.currency)
+
+    def _closing(self) -> Change | None:
+        """The close that a record's own dates tell, where no history tracks stages."""
+        record = self.record
+        if record is None or self.rules.tracks("stage"):
+            return None
+        stage = record.values.get("stage")
+        if stage is None or self._rule_of(stage).outcome is None:
+            return None
+        at = record.closed
+        if at is None and record.values.get("close_date") is not None:
+            at = start_of_day(record.values["close_date"], self.rules.zone)
+        if at is not None and at < self.opened_at and at.date() == self.opened_at.date():
+            at = self.opened_at
+        if at is None or not self.opened_at <= at <= self.rules.snapshot_at:
+            self.out.tallies["closed-without-a-date"] += 1
+            at = self.rules.snapshot_at
+        fields = ("stage", *sorted(self.rules.known_at_close & record.fields))
+        return Change(
+            at, record.ref, f"{self.id}#closing", None, fields,
+            tuple(record.values.get(name) for name in fields), None, record.currency,
+            f"closing {format_instant(at)}:",
+        )  # fmt: skip
+
+    # --- a history row ---------------------------------------------------------------------------
+
+    def _change(self, change: Change) -> None:
+        values = dict(zip(change.fields, change.values, strict=True))
+        origin = _Origin(
+            change.at, change.ref, change.record, change.actor or self.rules.system,
+            change.record if not change.known_with else self.id, change.known_with,
+        )  # fmt: skip
+        before = len(self.out.steps)
+        stage = values.get("stage")
+        close_date = values.get("close_date")
+        category = values.get("category")
+        if stage is not None:
+            self._claim(origin, stage, category, values.get("probability"), close_date)
+        elif category is not None:
+            self._say_category(origin, category)
+        revised = {
+            name: value
+            for name in _REVISED
+            if name in values
+            and (value := self._valued(name, values[name], change.currency))
+            != self.state.fields.get(name)
+        }
+        if revised:
+            self._revise(origin, revised)
+        if values.get("is_deleted") and not self.state.removed:
+            self.state.removed = True
+            self._emit(origin, _REMOVED, "removed")
+        if len(self.out.steps) == before:
+            self.out.tallies["row-unchanged"] += 1
+
+    def _claim(
+        self, origin: _Origin, stage: str, said: Category | None, probability: int | None,
+        close_date: Any,
+    ) -> None:  # fmt: skip
+        """A row or a record says that the deal is in a stage."""
+        state, rule = self.state, self._rule_of(stage)
+        outcome = self._outcome(rule)
+        if outcome is None and state.outcome is not None and not rule.reopens:
+            self.out.tallies["stage-after-close-ignored"] += 1
+            return
+        moved = stage != state.stage
+        ended = outcome != state.outcome
+        if not moved and not ended and not origin.reconciled:
+            self.out.tallies["repeated-stage"] += 1
+        if moved:
+            self._claim_stage(origin, stage, rule, probability)
+        if ended and outcome is None:
+            state.outcome = None
+            state.floor = origin.at
+            self.out.tallies["reopened"] += 1
+            self._emit(origin, _REOPENED, "reopened")
+        self._claim_category(origin, rule, outcome, said, moved=moved, ended=ended)
+        if ended and outcome is not None:
+            self._close(origin, outcome, close_date)
+
+    def _claim_stage(
+        self, origin: _Origin, stage: str, rule: StageRule, probability: int | None
+    ) -> None:
+        self.state.stage = stage
+        if not rule.told:
+            self.out.tallies[f"unmapped-stage:{stage}"] += 1
+        inferred = ("gate",) if probability is not None else ("gate", "probability")
+        if probability is None:
+            probability = rule.probability
+        payload = _stage_claimed(stage, rule.gate, probability)
+        self._emit(origin, payload, "stage", inferred)
+        for criterion in rule.evidence:
+            self._emit(origin, _attested(criterion), f"evidence:{criterion}")
+
+    def _claim_category(
+        self, origin: _Origin, rule: StageRule, outcome: Outcome | None, said: Category | None,
+        *, moved: bool, ended: bool,
+    ) -> None:  # fmt: skip
+        inferred = True
+        if outcome is not None:
+            category = Category.CLOSED if outcome is Outcome.WON else Category.OMITTED
+            if said is not None and said is not category:
+                self.out.tallies[f"category-of-closed:{said}"] += 1
+            inferred = said is None
+        elif said is not None and said is not Category.CLOSED:
+            category, inferred = said, False
+        elif self.said is not None and self.said[0] == origin.at:
+            category = self.said[1]
+        else:
+            if said is Category.CLOSED:
+                self.out.tallies["closed-category-of-open"] += 1
+            tracked = "category" in self.rules.changed_fields
+            follows = moved and not tracked
+            if self.state.category is not None and not (follows or ended):
+                return
+            category = rule.category or Category.PIPELINE
+        if category != self.state.category:
+            self.state.category = category
+            if inferred:
+                self.out.tallies["category-derived"] += 1
+            self._emit(
+                origin, _category_claimed(category), "category",
+                ("category",) if inferred else (),
+            )  # fmt: skip
+
+    def _say_category(self, origin: _Origin, category: Category) -> None:
+        """A row speaks of the category alone."""
+        if category is not Category.CLOSED:
+            self.said = (origin.at, category)
+        if self.state.outcome is not None or category is Category.CLOSED:
+            return
+        if category != self.state.category:
+            self.state.category = category
+            self._emit(origin, _category_claimed(category), "category")
+
+    def _close(self, origin: _Origin, outcome: Outcome, close_date: Any) -> None:
+        state = self.state
+        day = close_date or state.fields.get("close_date")
+        if day is None and self.record is not None and not self.rules.tracks("close_date"):
+            day = self.record.values.get("close_date")
+        occurred_at = origin.at
+        if day is not None:
+            start = start_of_day(day, self.rules.zone)
+            floor = self.opened_at if state.floor is None else max(state.floor, self.opened_at)
+            if floor <= start <= origin.at:
+                occurred_at = start
+        reason = None
+        if outcome is not Outcome.WON and self.record is not None:
+            reason = self.record.loss_reason
+        state.outcome = outcome
+        state.floor = origin.at
+        self._emit(
+            origin, _deal_closed(outcome, reason), f"closed:{outcome}",
+            ("outcome", "seller_reason", "occurred_at"), occurred_at=occurred_at,
+        )  # fmt: skip
+
+    def _revise(self, origin: _Origin, revised: dict[str, Any]) -> None:
+        given = dict(revised)
+        if given.get("amount") is not None:
+            given["amount"] = _money_value(given["amount"])
+        payload = DealRevised(**given)
+        self.state.fields.update(revised)
+        self._emit(origin, payload, "revised:" + ",".join(sorted(revised)))
+
+    # --- the record at the snapshot --------------------------------------------------------------
+
+    def _reconcile(self, record: DealRecord) -> None:
+        at = self.rules.snapshot_at
+        origin = _Origin(
+            at, record.ref, f"{self.id}@{format_instant(at)}", self.rules.system, self.id,
+            f"snapshot:{format_instant(at)}:", reconciled=True,
+        )  # fmt: skip
+        stage = record.values.get("stage")
+        category = self._trusted_category(record)
+        if stage is not None:
+            self._claim(
+                origin, stage, category, record.values.get("probability"),
+                record.values.get("close_date"),
+            )  # fmt: skip
+        elif category is not None:
+            self._say_category(origin, category)
+        revised: dict[str, Any] = {}
+        for name in DEAL_FIELDS:
+            value, held = self._record_value(name), self.state.fields.get(name)
+            if name not in record.fields or value == held:
+                continue
+            if value is None:
+                self.out.tallies[f"kept-though-empty:{name}"] += 1
+            else:
+                revised[name] = value
+        dimensions = {
+            key: label
+            for key, label in record.dimensions.items()
+            if self.state.dimensions.get(key) != label
+        }
+        if revised or dimensions:
+            self._reconcile_fields(origin, revised, dimensions)
+        self._reconcile_removal(origin, record)
+        self._reconcile_roles(origin, record)
+
+    def _reconcile_fields(
+        self, origin: _Origin, revised: dict[str, Any], dimensions: dict[str, str]
+    ) -> None:
+        self.state.fields.update(revised)
+        self.state.dimensions.update(dimensions)
+        given = dict(revised)
+        if "amount" in given:
+            given["amount"] = _money_value(given["amount"])
+        if dimensions:
+            given["dimensions"] = dimensions
+        names = sorted([*revised, *(f"dimensions.{key}" for key in dimensions)])
+        self._emit(origin, DealRevised(**given), "revised:" + ",".join(names))
+
+    def _reconcile_removal(self, origin: _Origin, record: DealRecord) -> None:
+        if record.is_deleted and not self.state.removed:
+            self.state.removed = True
+            self._emit(origin, _REMOVED, "removed")
+        elif record.is_deleted is False and self.state.removed:
+            self.out.tallies["restored"] += 1
+
+    def _reconcile_roles(self, origin: _Origin, record: DealRecord) -> None:
+        """Stakeholders that the record names; a role has no history, so it is the snapshot's word."""
+        origin = origin._replace(reconciled=False)
+        roles = {contact: role for role, contact in reversed(record.roles)}
+        for contact, role in roles.items():
+            name, email, title = self.rules.contacts.get(contact, (None, None, None))
+            payload: EventPayload
+            if contact not in self.state.stakeholders:
+                payload = StakeholderAdded(
+                    stakeholder=contact, name=name or contact, email=email, title=title, role=role
+                )
+                change = f"stakeholder:{contact}"
+                first = str(event_id_of(self.rules.system, self.id, change)) not in self.known
+                self._emit(origin._replace(prefix="") if first else origin, payload, change)
+            elif self.state.stakeholders[contact] != role:
+                payload = StakeholderChanged(stakeholder=contact, role=role)
+                self._emit(origin, payload, f"stakeholder:{contact}:role")
+            self.state.stakeholders[contact] = role
+
+    # --- small rules -----------------------------------------------------------------------------
+
+    def _rule_of(self, stage: str) -> StageRule:
+        return self.rules.stages.rule(stage)
+
+    def _outcome(self, rule: StageRule) -> Outcome | None:
+        if rule.outcome is Outcome.LOST and self.record is not None:
+            reason = self.record.loss_reason
+            if reason is not None and says_no_decision(reason):
+                return Outcome.NO_DECISION
+        return rule.outcome
+
+    def _trusted_category(self, record: DealRecord) -> Category | None:
+        """The record's category, unless its flags show that it speaks of another stage."""
+        category: Category | None = record.values.get("category")
+        stage = record.values.get("stage")
+        if category is None or stage is None or record.is_closed is None:
+            return category
+        rule = self._rule_of(stage)
+        return category if record.is_closed == (rule.outcome is not None) else None
+
+    def _valued(self, name: str, value: Any, currency: str | None) -> Any:
+        """A field's value with what the row leaves open: an amount gets its currency."""
+        if name == "amount" and value is not None:
+            assert isinstance(value, Amount)
+            own = value.currency or currency or (self.record.currency if self.record else None)
+            return Money(value.value, own or self.rules.currency)
+        return value
+
+    def _attempt(self, ref: Ref, work: Callable[[_T], None], item: _T) -> None:
+        """Do it, or reject the row whose values no event can carry."""
+        count = len(self.out.steps)
+        try:
+            work(item)
+        except (ValidationError, InvalidInput) as error:
+            del self.out.steps[count:]
+            self._fault(ref, *_explain(error))
+
+    def _fault(self, ref: Ref, column: str, value: str, code: str, reason: str) -> None:
+        self.out.faults.append(Fault(ref, column, value, code, reason))
+
+    def _emit(
+        self, origin: _Origin, payload: EventPayload, change: str,
+        inferred: tuple[str, ...] = (), occurred_at: Instant | None = None,
+    ) -> None:  # fmt: skip
+        """Add a draft, unless the ledger has it."""
+        event_id = event_id_of(self.rules.system, origin.identity, origin.prefix + change)
+        occurred_at = occurred_at or origin.at
+        if self.known and (recorded := self.known.get(str(event_id))) is not None:
+            self._recognise(origin, recorded, payload, inferred, occurred_at)
+            return
+        draft = Draft(
+            self.stream, payload, event_id, origin.actor,
+            Source(self.rules.system, origin.record), occurred_at, origin.at,
+        )  # fmt: skip
+        self.out.steps.append(Step(draft, origin.ref, origin.reconciled))
+
+    def _recognise(
+        self, origin: _Origin, recorded: Event, payload: EventPayload,
+        inferred: tuple[str, ...], occurred_at: Instant,
+    ) -> None:  # fmt: skip
+        """An event of that id is there: it must say the same, but for what was inferred."""
+        told_now, told_then = payload.to_json(), dict(recorded["payload"])
+        differs = [
+            name
+            for name in sorted(told_now.keys() | told_then.keys())
+            if told_now.get(name) != told_then.get(name)
+        ]
+        if occurred_at != datetime.fromisoformat(recorded["occurred_at"]):
+            differs.append("occurred_at")
+        if origin.at != datetime.fromisoformat(recorded["known_at"]):
+            differs.append("known_at")
+        if origin.actor != recorded["actor"]:
+            differs.append("actor")
+        if any(name not in inferred for name in differs):
+            name = next(name for name in differs if name not in inferred)
+            self._fault(
+                origin.ref, name, str(told_now.get(name, "")), "conflicting-change",
+                f"the ledger has this row with another {name}; what is recorded stays",
+            )  # fmt: skip
+            return
+        if differs:
+            self.out.tallies["inferred-otherwise"] += 1
+        self.out.known += 1
+
+
+def _explain(error: ValidationError | InvalidInput) -> tuple[str, str, str, str]:
+    """(column, value, code, reason) of what a payload refused."""
+    if isinstance(error, InvalidInput):
+        return "", "", error.code, error.message
+    first = error.errors(include_url=False)[0]
+    code = first.get("ctx", {}).get("code", "invalid-value")
+    column = ".".join(str(part) for part in first["loc"])
+    return column, str(first["input"])[:200], code, first["msg"]
+
+
+def draft_ids(steps: Sequence[Step]) -> Iterator[UUID]:
+    """The event ids of some steps, in order."""
+    return (step.draft.event_id for step in steps)
+
+
+_REMOVED = DealRemoved()
+_REOPENED = DealReopened()
+
+
+@lru_cache(maxsize=4096)
+def _stage_claimed(stage: str, gate: str | None, probability: int | None) -> StageClaimed:
+    return StageClaimed(stage=stage, gate=gate, probability=probability)
+
+
+@lru_cache(maxsize=16)
+def _category_claimed(category: Category) -> CategoryClaimed:
+    return CategoryClaimed(category=category)
+
+
+@lru_cache(maxsize=4096)
+def _deal_closed(outcome: Outcome, reason: str | None) -> DealClosed:
+    return DealClosed(outcome=outcome, seller_reason=reason)
+
+
+@lru_cache(maxsize=256)
+def _attested(criterion: str) -> EvidenceRecorded:
+    return EvidenceRecorded(criterion=criterion, stance="supports", source_kind="crm")
+
+
+@lru_cache(maxsize=65_536)
+def _money_value(money: Money) -> MoneyValue:
+    return MoneyValue(amount=money.amount, currency=money.currency)

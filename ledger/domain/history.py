@@ -1,0 +1,153 @@
+"""What a stream's events amount to: order, retractions, corrections.
+
+Law: a fold takes the visible events in the order `(occurred_at, known_at, position)`, those that
+had happened by `valid_at`. A correction or retraction acts on the knowledge axis alone: it is in
+force as soon as it is visible, whenever it `occurred`; from then on its target is as corrected, or
+as if it had never been. Acts can themselves be retracted, which undoes them. Among several
+corrections of one event the last one known wins, payload and `occurred_at` each.
+
+An event under a correction keeps its place (`position`, `known_at`) and names the act that made it
+what it is, so that an answer can point at the true cause.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from ledger.domain.errors import InvalidInput, Refused
+from ledger.domain.events import (
+    TYPES,
+    Event,
+    EventCorrected,
+    EventPayload,
+    EventRetracted,
+    parse_payload,
+)
+from ledger.domain.times import Instant, format_instant
+
+ACTS = frozenset({EventRetracted.type, EventCorrected.type})
+
+
+class Effective(NamedTuple):
+    """An event as it counts at a basis, and the position of what made it so: itself or an act."""
+
+    event: Event
+    cause: int
+
+
+def effective(events: Iterable[Event], valid_at: str) -> list[Effective]:
+    """The events of one stream that a fold takes, in its order.
+
+    Args:
+        events: the stream's events that are visible to the basis, in any order.
+        valid_at: valid time, in the one spelling.
+    """
+    plain: list[Event] = []
+    acts: list[Event] = []
+    for event in events:
+        (acts if event["type"] in ACTS else plain).append(event)
+    counted = [Effective(event, event["position"]) for event in plain]
+    if acts:
+        counted = _acted_on(counted, acts)
+    counted = [each for each in counted if each.event["occurred_at"] <= valid_at]
+    counted.sort(key=_order)
+    return counted
+
+
+def _order(each: Effective) -> tuple[str, str, int]:
+    event = each.event
+    return event["occurred_at"], event["known_at"], event["position"]
+
+
+def acts_in_force(acts: Iterable[Event]) -> list[Event]:
+    """The acts that no later act undoes, in the order in which they became known."""
+    undone: set[str] = set()
+    in_force: list[Event] = []
+    for act in sorted(acts, key=lambda act: (act["known_at"], act["position"]), reverse=True):
+        if act["event_id"] in undone:
+            continue
+        if act["type"] == EventRetracted.type:
+            undone.add(act["payload"]["target"])
+        in_force.append(act)
+    in_force.reverse()
+    return in_force
+
+
+def _acted_on(events: list[Effective], acts: list[Event]) -> list[Effective]:
+    by_id = {each.event["event_id"]: each for each in events}
+    for act in acts_in_force(acts):
+        target = by_id.get(act["payload"]["target"])
+        if target is None:
+            continue
+        if act["type"] == EventRetracted.type:
+            del by_id[target.event["event_id"]]
+        else:
+            by_id[target.event["event_id"]] = _corrected(target.event, act)
+    return list(by_id.values())
+
+
+def _corrected(event: Event, act: Event) -> Effective:
+    change = act["payload"]
+    corrected = event.copy()
+    if "payload" in change:
+        corrected["payload"] = change["payload"]
+    if "occurred_at" in change:
+        corrected["occurred_at"] = change["occurred_at"]
+    return Effective(corrected, act["position"])
+
+
+def check_act(
+    events: Sequence[Event], act: EventRetracted | EventCorrected, now: Instant
+) -> EventPayload:
+    """Decide on a retraction or correction; give it back with its payload in canonical form.
+
+    Args:
+        events: all events of the stream.
+        act: what is asked for.
+        now: knowledge time of the act.
+
+    Raises:
+        Refused: `unknown-event`, `already-retracted`, `cannot-correct-an-act`.
+        InvalidInput: the corrected payload or `occurred_at` makes no sense for the target's type.
+    """
+    target_id = str(act.target)
+    target = next((event for event in events if event["event_id"] == target_id), None)
+    if target is None:
+        raise Refused(
+            "unknown-event",
+            f"there is no event {target_id} in this stream",
+            where=f"{act.type}.target",
+            hint="qledger timeline lists the events with their ids",
+        )
+    in_force = acts_in_force(event for event in events if event["type"] in ACTS)
+    if any(
+        each["type"] == EventRetracted.type and each["payload"]["target"] == target_id
+        for each in in_force
+    ):
+        raise Refused("already-retracted", f"event {target_id} is already retracted")
+    if isinstance(act, EventRetracted):
+        return act
+    if target["type"] in ACTS:
+        raise Refused(
+            "cannot-correct-an-act",
+            "a correction or retraction cannot be corrected",
+            hint="retract it, then correct the event it named",
+        )
+    return _checked_correction(target, act, now)
+
+
+def _checked_correction(target: Event, act: EventCorrected, now: Instant) -> EventCorrected:
+    announceable = TYPES[target["type"]].announceable
+    if act.occurred_at is not None and not announceable:
+        known_at = target["known_at"]
+        if format_instant(act.occurred_at) > min(known_at, format_instant(now)):
+            raise InvalidInput(
+                "occurred-after-known",
+                f"the corrected occurred_at lies after {known_at}, when the event became known",
+                where=f"{act.type}.occurred_at",
+            )
+    if act.payload is None:
+        return act
+    payload = parse_payload(target["type"], act.payload)
+    return act.model_copy(update={"payload": payload.to_json()})

@@ -1,0 +1,172 @@
+"""The book at a basis: every question about it, answered from the log.
+
+Law: a `Book` depends on nothing but the log and its basis. Asked twice, it gives the same answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import NamedTuple
+
+from ledger.domain.basis import Basis
+from ledger.domain.calendar import FiscalCalendar, Period
+from ledger.domain.errors import NotFound
+from ledger.domain.events import SETTINGS_STREAM, Event, stream_id, stream_name
+from ledger.domain.times import format_instant
+from projections.fold.calls import calls_at
+from projections.fold.claims import ClaimedDeal, claimed_deal
+from projections.fold.people import accounts_at, people_at
+from projections.fold.settings import LedgerSettings, settings_at
+from projections.forecast import Directory, Forecast, check_group_by, tally_calls
+from projections.parallel import EVENTS_PER_WORKER_MIN, Job, tally_all
+from projections.reader import NEXT, LogReader, StreamRange, category_range, claims_of
+
+_DIMENSIONS_OF_THE_DEAL = frozenset(
+    {"owner", "stage", "category", "currency", "outcome", "account"}
+)
+"""Dimensions that need nobody else's record."""
+
+
+class Origin(NamedTuple):
+    """Where a book is read from: a reader, what a worker connects with, how many may work."""
+
+    reader: LogReader
+    conninfo: str
+    workers: int = 1
+
+
+class Book:
+    """The book of deals at a basis."""
+
+    def __init__(self, origin: Origin, basis: Basis) -> None:
+        self._origin = origin
+        self._reader = origin.reader
+        self.basis = basis
+        self.valid_at = format_instant(basis.valid_at)
+
+    @cached_property
+    def settings(self) -> LedgerSettings:
+        """Calendar, reporting currency and rates at the basis."""
+        return settings_at(
+            self._reader.stream(self.basis, SETTINGS_STREAM),
+            self.valid_at,
+            first_currency=self._reader.first_currency(self.basis),
+        )
+
+    @cached_property
+    def directory(self) -> Directory:
+        """People and accounts at the basis."""
+        people = self._reader.events(
+            self.basis, "person", ("person-joined", "person-reassigned", "person-left")
+        )
+        accounts = self._reader.events(self.basis, "account", ("account-opened", "account-revised"))
+        return Directory(
+            people_at(people, self.valid_at),
+            accounts_at(accounts, self.valid_at),
+            self.settings.calendar,
+        )
+
+    def period(self, name: str | None = None) -> Period:
+        """The fiscal period of that name, or the quarter that holds `valid_at`.
+
+        Raises:
+            InvalidInput: `invalid-period`.
+        """
+        calendar = self.settings.calendar
+        if name is None:
+            return calendar.quarter_of(calendar.day_of(self.basis.valid_at))
+        return calendar.period(name)
+
+    def events(self, deal_id: str) -> list[Event]:
+        """The events of a deal that the basis sees, in recorded order.
+
+        Raises:
+            NotFound: `unknown-deal`.
+        """
+        events = self._reader.stream(self.basis, stream_name("deal", deal_id))
+        if not events:
+            raise NotFound(
+                "unknown-deal",
+                f"there is no deal {deal_id!r} at this basis",
+                hint="it may have become known later: ask with a later known_at",
+            )
+        return events
+
+    def deal(self, deal_id: str) -> ClaimedDeal:
+        """What is claimed of a deal.
+
+        Raises:
+            NotFound: `unknown-deal`, also for one that was not open yet, or removed.
+        """
+        deal = claimed_deal(deal_id, self.events(deal_id), self.valid_at)
+        if deal is None:
+            raise NotFound(
+                "unknown-deal",
+                f"deal {deal_id!r} is not in the book at this basis",
+                hint="it was opened later, or removed before: qledger timeline shows when",
+            )
+        return deal
+
+    def claims(self) -> Iterator[tuple[str, list[Event]]]:
+        """Every deal's stream with the events that claims depend on, in the order of names."""
+        return claims_of(self._reader, self.basis, category_range("deal"))
+
+    @property
+    def calendar(self) -> FiscalCalendar:
+        """The fiscal calendar at the basis."""
+        return self.settings.calendar
+
+    def deals(self, *, only: str | None = None, after: str | None = None) -> Iterator[ClaimedDeal]:
+        """Deals in the book, in the order of their ids, a batch at a time.
+
+        Args:
+            only: the one deal of this id.
+            after: only deals behind this id.
+        """
+        streams = category_range("deal")
+        if after is not None:
+            streams = streams._replace(first=stream_name("deal", after) + NEXT)
+        if only is not None:
+            streams = StreamRange(stream_name("deal", only), stream_name("deal", only) + NEXT)
+        for stream, events in claims_of(self._reader, self.basis, streams):
+            deal = claimed_deal(stream_id(stream), events, self.valid_at)
+            if deal is not None:
+                yield deal
+
+    def causes(self, positions: set[int]) -> dict[int, Event]:
+        """The events that answer for values, by position."""
+        return self._reader.at_positions(positions) if positions else {}
+
+    def playbook_events(self) -> list[Event]:
+        """The publications and reviews of all playbooks."""
+        return self._reader.events(
+            self.basis, "playbook", ("playbook-published", "playbook-reviewed")
+        )
+
+    def forecast(self, period: Period, group_by: tuple[str, ...] = ()) -> Forecast:
+        """The forecast of a period.
+
+        Args:
+            period: see `period`.
+            group_by: owner, manager, team, stage, category, currency, account, outcome, or any
+                dimension of deals or accounts such as segment.
+
+        Raises:
+            InvalidInput: `invalid-dimension`, `too-many-dimensions`.
+        """
+        group_by = check_group_by(group_by)
+        alone = _DIMENSIONS_OF_THE_DEAL.issuperset(group_by)
+        directory = Directory(calendar=self.settings.calendar) if alone else self.directory
+        parts = self._parts()
+        jobs = [Job(self.basis, part, period, group_by, directory) for part in parts]
+        tally = tally_all(self._reader, self._origin.conninfo, jobs)
+        calls = self._reader.stream(self.basis, stream_name("period", period.name))
+        tally.merge(tally_calls(calls_at(calls, self.valid_at), group_by, directory))
+        return Forecast(self.basis, period, self.settings, group_by, tally)
+
+    def _parts(self) -> list[StreamRange]:
+        horizon = self.basis.horizon
+        parts = max(1, min(self._origin.workers, horizon // EVENTS_PER_WORKER_MIN))
+        whole = category_range("deal")
+        return [whole] if parts == 1 else self._reader.split(whole, parts, horizon)

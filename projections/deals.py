@@ -1,0 +1,138 @@
+"""Deals as answers list them: one with its receipts, or all that count in a period."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Any, NamedTuple
+
+from ledger.domain.calendar import Period
+from ledger.domain.deal import OPEN
+from ledger.domain.errors import InvalidInput
+from ledger.domain.events import Category, Outcome
+from ledger.domain.money import format_amount
+from projections.book import Book
+from projections.fold.claims import ClaimedDeal
+from projections.forecast import counts_in, deal_dimension
+from projections.timeline import event_facts
+
+
+def deal_as_dict(book: Book, deal: ClaimedDeal) -> dict[str, Any]:
+    """A deal with each claim and the event that answers for it.
+
+    Returns:
+        JSON: `basis`, `deal`, `outcome`, `category`, `team`, and `claims.<field>.{value, because}`.
+    """
+    events = book.causes({claim.cause for claim in deal.claims.values()})
+    return {
+        "basis": book.basis.as_dict(),
+        "deal": deal.deal_id,
+        "outcome": deal.outcome,
+        "category": str(deal.category),
+        "team": deal_dimension(deal, "team", book.directory),
+        "claims": {
+            field: {"value": claim.value, "because": event_facts(events[claim.cause])}
+            for field, claim in sorted(deal.claims.items())
+        },
+    }
+
+
+def deals_rows(book: Book, period: Period, category: str | None = None) -> dict[str, Any]:
+    """The deals that count in a period: the receipt of its forecast.
+
+    Args:
+        book: the book at the basis.
+        period: the fiscal period.
+        category: only deals in this claimed category.
+
+    Raises:
+        InvalidInput: `unknown-category`.
+    """
+    return {
+        "basis": book.basis.as_dict(),
+        "period": period.name,
+        "deals": deal_page(book, DealFilter(period.name, category)),
+    }
+
+
+class DealFilter(NamedTuple):
+    """Which deals; None does not filter."""
+
+    period: str | None = None
+    category: str | None = None
+    owner: str | None = None
+    stage: str | None = None
+    outcome: str | None = None
+
+
+NO_FILTER = DealFilter()
+
+
+def deal_page(
+    book: Book,
+    wanted: DealFilter = NO_FILTER,
+    *,
+    only: str | None = None,
+    after: str | None = None,
+    first: int | None = None,
+) -> list[dict[str, Any]]:
+    """Deals as flat rows, in the order of their ids.
+
+    Args:
+        book: the book at the basis.
+        wanted: which deals.
+        only: the one deal of this id.
+        after: only deals behind this id.
+        first: how many at most; None is all.
+
+    Raises:
+        InvalidInput: `unknown-category`, `unknown-outcome`, `invalid-period`.
+    """
+    _check("category", wanted.category, tuple(Category))
+    _check("outcome", wanted.outcome, (OPEN, *Outcome))
+    period = None if wanted.period is None else book.period(wanted.period)
+    fits = (
+        deal
+        for deal in book.deals(only=only, after=after)
+        if _fits(deal, wanted) and (period is None or counts_in(deal, period, book.calendar))
+    )
+    return [deal_row(book, deal) for deal in islice(fits, first)]
+
+
+def _check(what: str, value: str | None, allowed: tuple[str, ...]) -> None:
+    if value is not None and value not in allowed:
+        raise InvalidInput(
+            f"unknown-{what}",
+            f"{value!r} is not a deal's {what}",
+            where=what,
+            hint=f"it is one of {', '.join(allowed)}",
+        )
+
+
+def _fits(deal: ClaimedDeal, wanted: DealFilter) -> bool:
+    return all(
+        asked is None or asked == value
+        for asked, value in (
+            (wanted.category, deal.category),
+            (wanted.owner, deal.owner),
+            (wanted.stage, deal.stage),
+            (wanted.outcome, deal.outcome),
+        )
+    )
+
+
+def deal_row(book: Book, deal: ClaimedDeal) -> dict[str, Any]:
+    """A deal as one flat row of JSON values."""
+    amount, close_date = deal.amount, deal.close_date
+    return {
+        "deal": deal.deal_id,
+        "name": deal.name,
+        "account": deal.account,
+        "owner": deal.owner,
+        "team": deal_dimension(deal, "team", book.directory),
+        "stage": deal.stage,
+        "category": str(deal.category),
+        "amount": None if amount is None else format_amount(amount.amount),
+        "currency": None if amount is None else amount.currency,
+        "close_date": None if close_date is None else close_date.isoformat(),
+        "outcome": deal.outcome,
+    }

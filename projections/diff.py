@@ -1,0 +1,229 @@
+"""What changed between two bases: which deals moved, by how much, because of which events.
+
+The two books must have readers of their own, since both are read at once.
+
+Law: `opening + revaluation + the deals' changes = closing`, exactly. A deal's value is its amount
+while it counts in the period in any category but omitted, at the rates of the later basis; the
+change of rates alone is the revaluation of the opening. Every changed field names the event that
+answers for its new value; where a value came back because something was retracted, the act does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+from ledger.domain.calendar import Period
+from ledger.domain.deal import OPEN, Claim
+from ledger.domain.events import Category, Event, stream_id
+from ledger.domain.history import ACTS
+from ledger.domain.money import Rates, conversion_rate, format_amount, round_to_minor_unit
+from projections.book import Book
+from projections.fold.claims import ClaimedDeal, claimed_deal
+from projections.forecast import counts_in
+from projections.timeline import event_facts
+
+FIELDS = (
+    "name", "account", "owner", "amount", "close_date", "stage", "gate", "probability", "category",
+    "outcome", "playbook", "products", "dimensions",
+)  # fmt: skip
+
+
+class Side(NamedTuple):
+    """A deal at one of the two bases."""
+
+    deal: ClaimedDeal | None
+    events: list[Event]
+
+
+class Change(NamedTuple):
+    """One changed field: JSON values, and the position that answers for the new one."""
+
+    field: str
+    old: Any
+    new: Any
+    cause: int | None
+
+
+class Moved(NamedTuple):
+    """A deal that differs between the two bases."""
+
+    deal_id: str
+    before: ClaimedDeal | None
+    after: ClaimedDeal | None
+    changes: tuple[Change, ...]
+    causes: tuple[int, ...]
+    value_before: Decimal
+    value_after: Decimal
+
+
+class Diff(NamedTuple):
+    """The answer. Amounts are exact; they are rounded when written."""
+
+    opening_book: Book
+    closing_book: Book
+    period: Period
+    currency: str | None
+    opening: Decimal
+    revaluation: Decimal
+    closing: Decimal
+    moved: list[Moved]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The answer as JSON, every cause opened into its event."""
+        positions = {position for moved in self.moved for position in moved.causes}
+        events = self.closing_book.causes(positions)
+        return {
+            "from": self.opening_book.basis.as_dict(),
+            "to": self.closing_book.basis.as_dict(),
+            "period": self.period.name,
+            "currency": self.currency,
+            "opening": self._spell(self.opening),
+            "revaluation": self._spell(self.revaluation),
+            "change": self._spell(self.closing - self.opening - self.revaluation),
+            "closing": self._spell(self.closing),
+            "deals": [self._moved_as_dict(moved, events) for moved in self.moved],
+        }
+
+    def _moved_as_dict(self, moved: Moved, events: dict[int, Event]) -> dict[str, Any]:
+        known = moved.after or moved.before
+        return {
+            "deal": moved.deal_id,
+            "name": None if known is None else known.name,
+            "before": self._side(moved.before, moved.value_before),
+            "after": self._side(moved.after, moved.value_after),
+            "change": self._spell(moved.value_after - moved.value_before),
+            "fields": [change._asdict() for change in moved.changes],
+            "because": [event_facts(events[position]) for position in moved.causes],
+        }
+
+    def _side(self, deal: ClaimedDeal | None, value: Decimal) -> dict[str, Any] | None:
+        if deal is None:
+            return None
+        return {
+            "category": str(deal.category),
+            "stage": deal.stage,
+            "outcome": deal.outcome,
+            "close_date": None if deal.close_date is None else deal.close_date.isoformat(),
+            "value": self._spell(value),
+        }
+
+    def _spell(self, amount: Decimal) -> str:
+        if self.currency is None:
+            return format_amount(amount)
+        return format_amount(round_to_minor_unit(amount, self.currency))
+
+
+def diff(opening: Book, closing: Book, period: Period) -> Diff:
+    """Compare the book at two bases.
+
+    Args:
+        opening: the book at the earlier (or either) basis.
+        closing: the book at the other.
+        period: values count while a deal counts in this period.
+    """
+    currency = closing.settings.reporting_currency
+    totals = {"opening": Decimal(0), "at_new_rates": Decimal(0), "closing": Decimal(0)}
+    moved: list[Moved] = []
+    for deal_id, before, after in _pairs(opening, closing):
+        value = {
+            "opening": _value(before.deal, period, opening, currency, opening.settings.rates),
+            "at_new_rates": _value(before.deal, period, opening, currency, closing.settings.rates),
+            "closing": _value(after.deal, period, closing, currency, closing.settings.rates),
+        }
+        for key, amount in value.items():
+            totals[key] += amount
+        changes = tuple(_changes(before.deal, after.deal))
+        if changes or value["at_new_rates"] != value["closing"]:
+            causes = _causes(before, after, changes)
+            moved.append(
+                Moved(deal_id, before.deal, after.deal, changes, causes,
+                      value["at_new_rates"], value["closing"])
+            )  # fmt: skip
+    moved.sort(key=lambda each: (-abs(each.value_after - each.value_before), each.deal_id))
+    return Diff(
+        opening, closing, period, currency,
+        totals["opening"], totals["at_new_rates"] - totals["opening"], totals["closing"], moved,
+    )  # fmt: skip
+
+
+def _pairs(opening: Book, closing: Book) -> Iterator[tuple[str, Side, Side]]:
+    """Every deal of either book with its two sides, both read once, side by side, in order."""
+    nothing = Side(None, [])
+    merged = _merged(opening, closing)
+    for stream, found in groupby(merged, key=itemgetter(0)):
+        sides = {which: events for _stream, which, events in found}
+        deal_id = stream_id(stream)
+        yield (
+            deal_id,
+            _side(deal_id, sides[0], opening) if 0 in sides else nothing,
+            _side(deal_id, sides[1], closing) if 1 in sides else nothing,
+        )
+
+
+def _merged(opening: Book, closing: Book) -> Iterator[tuple[str, int, list[Event]]]:
+    before, after = opening.claims(), closing.claims()
+    left, right = next(before, None), next(after, None)
+    while left is not None or right is not None:
+        if right is None or (left is not None and left[0].encode() <= right[0].encode()):
+            assert left is not None  # noqa: S101 - the loop's condition, for the type checker
+            yield left[0], 0, left[1]
+            left = next(before, None)
+        else:
+            yield right[0], 1, right[1]
+            right = next(after, None)
+
+
+def _side(deal_id: str, events: list[Event], book: Book) -> Side:
+    return Side(claimed_deal(deal_id, events, book.valid_at), events)
+
+
+def _value(
+    deal: ClaimedDeal | None, period: Period, book: Book, currency: str | None, rates: Rates
+) -> Decimal:
+    if deal is None or deal.category == Category.OMITTED or deal.amount is None:
+        return Decimal(0)
+    if currency is None or not counts_in(deal, period, book.settings.calendar):
+        return Decimal(0)
+    rate = conversion_rate(deal.amount.currency, currency, rates)
+    return Decimal(0) if rate is None else deal.amount.amount * rate
+
+
+def _claim(deal: ClaimedDeal | None, field: str) -> Claim | None:
+    """A field's value and cause; category is what counts, so a closing answers for it."""
+    if deal is None:
+        return None
+    if field == "category":
+        cause = deal.cause("outcome" if deal.outcome != OPEN else "category")
+        return Claim(str(deal.category), cause or deal.cause("opened_at") or 0)
+    if field == "outcome":
+        return Claim(deal.outcome, deal.cause("outcome") or deal.cause("opened_at") or 0)
+    return deal.claims.get(field)
+
+
+def _changes(before: ClaimedDeal | None, after: ClaimedDeal | None) -> Iterator[Change]:
+    for field in FIELDS:
+        old, new = _claim(before, field), _claim(after, field)
+        old_value = None if old is None else old.value
+        new_value = None if new is None else new.value
+        if old_value != new_value:
+            yield Change(field, old_value, new_value, None if new is None else new.cause)
+
+
+def _causes(before: Side, after: Side, changes: tuple[Change, ...]) -> tuple[int, ...]:
+    """The events that answer for the changes: those that give the new values and, where a value
+    came back or went away, the acts and removals that did it."""
+    seen = {event["position"] for event in before.events}
+    named = {change.cause for change in changes if change.cause is not None}
+    fresh = {position for position in named if position not in seen}
+    if len(fresh) < len(named) or not named:
+        fresh |= {
+            event["position"]
+            for event in after.events
+            if event["position"] not in seen
+            and (event["type"] in ACTS or event["type"] == "deal-removed")
+        }
+    return tuple(sorted(fresh or named))

@@ -1,0 +1,143 @@
+"""What is claimed of a deal at a basis: the CRM's word, field by field, with its receipts.
+
+Law: the fold is pure. It takes the visible events of one deal and `valid_at`, and gives the last
+claim of each field in the order `(occurred_at, known_at, position)`. A deal that was not opened by
+`valid_at`, or that was removed by then, is not in the book.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from ledger.domain.deal import OPEN, Claims, evolve_claims
+from ledger.domain.events import Category, Event, Outcome
+from ledger.domain.history import effective
+from ledger.domain.money import Money
+
+
+def category_of_outcome(outcome: str) -> Category:
+    """What won is closed; whatever else ended a deal leaves it out of the forecast."""
+    return Category.CLOSED if outcome == Outcome.WON else Category.OMITTED
+
+
+class ClaimedDeal:
+    """A deal as claimed. Values are read from the claims when asked for; `None` is "not claimed".
+
+    Args:
+        deal_id: the deal's own id.
+        claims: field -> value and cause.
+    """
+
+    __slots__ = ("claims", "deal_id")
+
+    def __init__(self, deal_id: str, claims: Claims) -> None:
+        self.deal_id = deal_id
+        self.claims = claims
+
+    def _value(self, field: str) -> Any:
+        claim = self.claims.get(field)
+        return None if claim is None else claim.value
+
+    def cause(self, field: str) -> int | None:
+        """The position of the event that answers for a field's value."""
+        claim = self.claims.get(field)
+        return None if claim is None else claim.cause
+
+    @property
+    def name(self) -> str | None:
+        name: str | None = self._value("name")
+        return name
+
+    @property
+    def account(self) -> str | None:
+        account: str | None = self._value("account")
+        return account
+
+    @property
+    def owner(self) -> str | None:
+        owner: str | None = self._value("owner")
+        return owner
+
+    @property
+    def playbook(self) -> str | None:
+        playbook: str | None = self._value("playbook")
+        return playbook
+
+    @property
+    def amount(self) -> Money | None:
+        money = self._value("amount")
+        return None if money is None else Money(Decimal(money["amount"]), money["currency"])
+
+    @property
+    def close_date(self) -> date | None:
+        """The close date that the record carries: expected while open."""
+        day = self._value("close_date")
+        return None if day is None else date.fromisoformat(day)
+
+    @property
+    def stage(self) -> str | None:
+        stage: str | None = self._value("stage")
+        return stage
+
+    @property
+    def gate(self) -> str | None:
+        """The playbook gate that the claimed stage stands for, where a mapping says so."""
+        gate: str | None = self._value("gate")
+        return gate
+
+    @property
+    def probability(self) -> int | None:
+        """Percent."""
+        probability: int | None = self._value("probability")
+        return probability
+
+    @property
+    def products(self) -> tuple[str, ...]:
+        return tuple(self._value("products") or ())
+
+    @property
+    def dimensions(self) -> Mapping[str, str]:
+        return self._value("dimensions") or {}
+
+    @property
+    def outcome(self) -> str:
+        """`open`, or how it ended."""
+        return self._value("outcome") or OPEN
+
+    @property
+    def opened_at(self) -> datetime:
+        return datetime.fromisoformat(self._value("opened_at"))
+
+    @property
+    def closed_at(self) -> datetime | None:
+        closed_at = self._value("closed_at")
+        return None if closed_at is None else datetime.fromisoformat(closed_at)
+
+    @property
+    def category(self) -> Category:
+        """The claimed forecast category. Once the deal is closed, its outcome decides."""
+        if self.outcome != OPEN:
+            return category_of_outcome(self.outcome)
+        return Category(self._value("category") or Category.PIPELINE)
+
+
+def claimed_deal(deal_id: str, events: Iterable[Event], valid_at: str) -> ClaimedDeal | None:
+    """Fold what is claimed of one deal.
+
+    Args:
+        deal_id: the deal's own id.
+        events: its events that are visible to the basis, in any order.
+        valid_at: valid time, in the one spelling.
+
+    Returns:
+        The deal, or None where it is not in the book at that basis.
+    """
+    claims: Claims = {}
+    for event, cause in effective(events, valid_at):
+        claims = evolve_claims(claims, event, cause)
+    if "opened_at" not in claims or "removed_at" in claims:
+        return None
+    return ClaimedDeal(deal_id, claims)

@@ -1,0 +1,331 @@
+"""The forecast of a period at a basis: measures side by side, by category.
+
+Law: a deal counts in the period that holds its close date (expected while open; once closed, the
+close date that its record carries, else the day it closed). A deal without an amount counts as a
+deal with no amount, and is listed. Amounts are summed exactly in their own currency, converted at
+the rate known and valid at the basis, and rounded once, at the end, half-even. What has no rate is
+not guessed: it stays out of the reporting currency's sum and is named.
+
+    claimed    by the category that the CRM claims; a closed deal's outcome decides
+    called     what the reps submitted
+    adjusted   the same after overrides and haircuts in force
+    closed     deals won
+
+A tally can be made over parts of the book and merged, in any order, to the same result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, NamedTuple, TypeAlias
+
+from ledger.domain.basis import Basis
+from ledger.domain.calendar import FiscalCalendar, Period
+from ledger.domain.deal import OPEN
+from ledger.domain.errors import InvalidInput
+from ledger.domain.events import Category, Outcome
+from ledger.domain.money import Money, conversion_rate, format_amount, round_to_minor_unit
+from projections.fold.calls import Call
+from projections.fold.claims import ClaimedDeal
+from projections.fold.people import Account, Person
+from projections.fold.settings import LedgerSettings
+
+MEASURES = ("claimed", "called", "adjusted", "closed")
+DEAL_MEASURES = ("claimed", "closed")
+CALL_DIMENSIONS = frozenset({"owner", "manager", "team", "category", "currency"})
+"""What a call can be grouped by: it names a person, not a deal."""
+
+GROUPS_MAX = 50_000
+
+GroupKey: TypeAlias = tuple[str | None, ...]
+CellKey: TypeAlias = tuple[GroupKey, str, str]
+"""(group, measure, category)"""
+
+
+class Directory(NamedTuple):
+    """Who and what deals refer to, as of the basis."""
+
+    people: Mapping[str, Person] = {}
+    accounts: Mapping[str, Account] = {}
+    calendar: FiscalCalendar = FiscalCalendar()
+
+
+@dataclass(slots=True)
+class Cell:
+    """Exact sums by currency, and how many deals they rest on."""
+
+    amounts: dict[str, Decimal] = field(default_factory=dict)
+    deals: int = 0
+
+    def add(self, amount: Money | None, deals: int) -> None:
+        self.deals += deals
+        if amount is not None:
+            self.amounts[amount.currency] = self.amounts.get(amount.currency, 0) + amount.amount
+
+    def merge(self, other: Cell) -> None:
+        self.deals += other.deals
+        for currency, amount in other.amounts.items():
+            self.amounts[currency] = self.amounts.get(currency, Decimal(0)) + amount
+
+
+@dataclass(slots=True)
+class Tally:
+    """Sums over a part of the book."""
+
+    cells: dict[CellKey, Cell] = field(default_factory=dict)
+    without_amount: list[str] = field(default_factory=list)
+    without_close_date: list[str] = field(default_factory=list)
+    deals: int = 0
+    """How many deals were looked at: all that are in the book, whatever their period."""
+
+    def add(self, key: CellKey, amount: Money | None, deals: int = 1) -> None:
+        cell = self.cells.get(key)
+        if cell is None:
+            cell = self.cells[key] = Cell()
+        cell.add(amount, deals)
+
+    def merge(self, other: Tally) -> None:
+        for key, cell in other.cells.items():
+            self.cells.setdefault(key, Cell()).merge(cell)
+        self.without_amount += other.without_amount
+        self.without_close_date += other.without_close_date
+        self.deals += other.deals
+
+
+def check_group_by(group_by: Iterable[str]) -> tuple[str, ...]:
+    """The dimensions to group by, each once.
+
+    Raises:
+        InvalidInput: `invalid-dimension`, `too-many-dimensions`.
+    """
+    dimensions = tuple(dict.fromkeys(group_by))
+    for dimension in dimensions:
+        if not dimension.isidentifier() or dimension != dimension.lower():
+            raise InvalidInput(
+                "invalid-dimension",
+                f"{dimension!r} is not a dimension",
+                hint="group by owner, manager, team, stage, category, currency, account, or a "
+                "dimension of your deals or accounts such as segment",
+            )
+    if len(dimensions) > 4:
+        raise InvalidInput("too-many-dimensions", "group by four dimensions at most")
+    return dimensions
+
+
+def counting_day(deal: ClaimedDeal, calendar: FiscalCalendar) -> str | None:
+    """The day that decides in which period a deal counts, as ISO text."""
+    claim = deal.claims.get("close_date")
+    if claim is not None and claim.value is not None:
+        day: str = claim.value
+        return day
+    closed_at = deal.closed_at
+    return None if closed_at is None else calendar.day_of(closed_at).isoformat()
+
+
+def counts_in(deal: ClaimedDeal, period: Period, calendar: FiscalCalendar) -> bool:
+    """Whether a deal counts in a period."""
+    day = counting_day(deal, calendar)
+    return day is not None and period.holds_text(day)
+
+
+def tally_deals(
+    deals: Iterable[ClaimedDeal], period: Period, group_by: tuple[str, ...], directory: Directory
+) -> Tally:
+    """Tally a part of the book.
+
+    Args:
+        deals: deals as claimed at the basis.
+        period: the fiscal period asked about.
+        group_by: dimensions, checked by `check_group_by`.
+        directory: people, accounts and calendar at the basis.
+    """
+    tally = Tally()
+    calendar = directory.calendar
+    for deal in deals:
+        tally.deals += 1
+        day = counting_day(deal, calendar)
+        if day is None:
+            tally.without_close_date.append(deal.deal_id)
+            continue
+        if not period.holds_text(day):
+            continue
+        amount = deal.amount
+        if amount is None:
+            tally.without_amount.append(deal.deal_id)
+        category = deal.category
+        group = tuple(deal_dimension(deal, each, directory) for each in group_by)
+        tally.add((group, "claimed", category), amount)
+        if deal.outcome == Outcome.WON:
+            tally.add((group, "closed", Category.CLOSED), amount)
+    return tally
+
+
+def deal_dimension(deal: ClaimedDeal, dimension: str, directory: Directory) -> str | None:
+    """A deal's value in a dimension, as it was at the basis; None where it has none."""
+    match dimension:
+        case "owner":
+            return deal.owner
+        case "manager" | "team":
+            return _of_person(deal.owner, dimension, directory)
+        case "stage":
+            return deal.stage
+        case "category":
+            return str(deal.category)
+        case "outcome":
+            return deal.outcome
+        case "currency":
+            return None if deal.amount is None else deal.amount.currency
+        case "account":
+            return deal.account
+        case _:
+            own = deal.dimensions.get(dimension)
+            account = directory.accounts.get(deal.account or "")
+            return own if own is not None or account is None else account.dimensions.get(dimension)
+
+
+def _of_person(person_id: str | None, dimension: str, directory: Directory) -> str | None:
+    person = directory.people.get(person_id or "")
+    if person is None:
+        return None
+    return person.manager if dimension == "manager" else person.team
+
+
+def tally_calls(calls: Iterable[Call], group_by: tuple[str, ...], directory: Directory) -> Tally:
+    """Tally a period's calls; nothing where they cannot be grouped so."""
+    tally = Tally()
+    if not CALL_DIMENSIONS.issuperset(group_by):
+        return tally
+    for call in calls:
+        for measure, amount in (("called", call.called), ("adjusted", call.adjusted)):
+            if amount is None:
+                continue
+            values = {"owner": call.person, "category": call.category, "currency": amount.currency}
+            group = tuple(
+                values[each] if each in values else _of_person(call.person, each, directory)
+                for each in group_by
+            )
+            tally.add((group, measure, call.category), amount, deals=0)
+    return tally
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """An answer: what the forecast of a period was at a basis."""
+
+    basis: Basis
+    period: Period
+    settings: LedgerSettings
+    group_by: tuple[str, ...]
+    tally: Tally
+
+    def groups(self) -> list[GroupKey]:
+        """The groups, in order; missing values last."""
+        keys = {key[0] for key in self.tally.cells}
+        if len(keys) > GROUPS_MAX:
+            raise InvalidInput(
+                "too-many-groups",
+                f"that is {len(keys)} groups; the limit is {GROUPS_MAX}",
+                hint="group by fewer dimensions",
+            )
+        return sorted(keys, key=lambda key: tuple((part is None, part or "") for part in key))
+
+    def cell(self, measure: str, category: str, group: GroupKey | None = None) -> Cell:
+        """The exact sums of a measure and category, over all groups or in one."""
+        total = Cell()
+        for (each_group, each_measure, each_category), cell in self.tally.cells.items():
+            if (
+                each_measure == measure
+                and each_category == category
+                and (group is None or each_group == group)
+            ):
+                total.merge(cell)
+        return total
+
+    def amount(self, cell: Cell) -> Decimal:
+        """A cell in the reporting currency, rounded once."""
+        currency = self.settings.reporting_currency
+        if currency is None:
+            return Decimal(0)
+        total = Decimal(0)
+        for each, amount in cell.amounts.items():
+            rate = conversion_rate(each, currency, self.settings.rates)
+            if rate is not None:
+                total += amount * rate
+        return round_to_minor_unit(total, currency)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The answer as JSON: decimal strings, every category of every measure."""
+        by_group: dict[GroupKey, dict[tuple[str, str], Cell]] = {}
+        totals: dict[tuple[str, str], Cell] = {}
+        for (group, measure, category), cell in sorted(
+            self.tally.cells.items(), key=lambda item: item[0][1:]
+        ):
+            by_group.setdefault(group, {})[measure, category] = cell
+            totals.setdefault((measure, category), Cell()).merge(cell)
+        return {
+            "basis": self.basis.as_dict(),
+            "period": {
+                "name": self.period.name,
+                "first_day": self.period.first_day.isoformat(),
+                "last_day": self.period.last_day.isoformat(),
+            },
+            "currency": self.settings.reporting_currency,
+            "measures": self._measures(totals, ()),
+            "groups": [
+                {
+                    "key": dict(zip(self.group_by, group, strict=True)),
+                    "measures": self._measures(by_group[group], self.group_by),
+                }
+                for group in (self.groups() if self.group_by else [])
+            ],
+            "without_amount": sorted(self.tally.without_amount),
+            "without_close_date": sorted(self.tally.without_close_date),
+            "unconverted": self._unconverted(totals),
+        }
+
+    def _measures(
+        self, cells: Mapping[tuple[str, str], Cell], group_by: tuple[str, ...]
+    ) -> dict[str, Any]:
+        measures: dict[str, Any] = {}
+        for measure in MEASURES:
+            if measure not in DEAL_MEASURES and not CALL_DIMENSIONS.issuperset(group_by):
+                measures[measure] = None
+                continue
+            measures[measure] = {
+                str(category): self._cell_as_dict(cells.get((measure, category)) or Cell(), measure)
+                for category in Category
+            }
+        return measures
+
+    def _cell_as_dict(self, cell: Cell, measure: str) -> dict[str, Any]:
+        return {
+            "amount": format_amount(self.amount(cell)),
+            "deals": cell.deals if measure in DEAL_MEASURES else None,
+            "by_currency": {
+                currency: format_amount(round_to_minor_unit(cell.amounts[currency], currency))
+                for currency in sorted(cell.amounts)
+            },
+        }
+
+    def _unconverted(self, totals: Mapping[tuple[str, str], Cell]) -> list[dict[str, str]]:
+        """What is missing from the reporting currency's sums for want of a rate."""
+        to = self.settings.reporting_currency
+        missing = [
+            {
+                "measure": measure,
+                "category": category,
+                "currency": currency,
+                "amount": format_amount(round_to_minor_unit(amount, currency)),
+            }
+            for (measure, category), cell in totals.items()
+            for currency, amount in cell.amounts.items()
+            if to is None or conversion_rate(currency, to, self.settings.rates) is None
+        ]
+        return sorted(missing, key=lambda each: tuple(each.values()))
+
+
+def is_open(deal: ClaimedDeal) -> bool:
+    """Whether nothing has ended the deal."""
+    return deal.outcome == OPEN

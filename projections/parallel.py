@@ -1,0 +1,100 @@
+"""Folding a large book on all cores.
+
+Law: the parts are disjoint, cover the book, and their tallies merge to the same result in any
+order, so an answer does not depend on how many workers made it. A worker is a plain process that
+gets its job on standard input and writes its tally to standard output; secrets never stand in its
+arguments.
+"""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ledger.domain.basis import Basis
+from ledger.domain.calendar import Period
+from ledger.domain.errors import Unavailable
+from ledger.domain.events import stream_id
+from ledger.domain.times import format_instant
+from projections.fold.claims import claimed_deal
+from projections.forecast import Directory, Tally, tally_deals
+from projections.reader import LogReader, StreamRange, claims_of
+
+EVENTS_PER_WORKER_MIN = 20_000
+"""Below this, starting another process costs more than it saves."""
+
+
+class Job(NamedTuple):
+    """One part of a tally."""
+
+    basis: Basis
+    streams: StreamRange
+    period: Period
+    group_by: tuple[str, ...]
+    directory: Directory
+
+
+def tally(reader: LogReader, job: Job) -> Tally:
+    """Fold and tally one part of the book."""
+    valid_at = format_instant(job.basis.valid_at)
+    folded = (
+        claimed_deal(stream_id(stream), events, valid_at)
+        for stream, events in claims_of(reader, job.basis, job.streams)
+    )
+    deals = (deal for deal in folded if deal is not None)
+    return tally_deals(deals, job.period, job.group_by, job.directory)
+
+
+def tally_all(reader: LogReader, conninfo: str, jobs: Sequence[Job]) -> Tally:
+    """Tally all parts: the first one here, each other in a process of its own.
+
+    Raises:
+        Unavailable: `worker-failed`.
+    """
+    workers = [_start(conninfo, job) for job in jobs[1:]]
+    try:
+        total = tally(reader, jobs[0])
+        for worker in workers:
+            total.merge(_finish(worker))
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.wait()
+            for pipe in (worker.stdin, worker.stdout):
+                if pipe is not None:
+                    pipe.close()
+    return total
+
+
+def _start(conninfo: str, job: Job) -> subprocess.Popen[bytes]:
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "projections.parallel"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert worker.stdin is not None  # noqa: S101 - a pipe was asked for
+    worker.stdin.write(pickle.dumps((conninfo, job)))
+    worker.stdin.close()
+    return worker
+
+
+def _finish(worker: subprocess.Popen[bytes]) -> Tally:
+    assert worker.stdout is not None  # noqa: S101 - a pipe was asked for
+    answer = worker.stdout.read()
+    if worker.wait() != 0:
+        raise Unavailable("worker-failed", "a process folding a part of the book failed")
+    result: Tally = pickle.loads(answer)  # noqa: S301 - written by our own worker
+    return result
+
+
+def _work() -> None:
+    conninfo, job = pickle.load(sys.stdin.buffer)  # noqa: S301 - written by our own parent
+    with LogReader.connect(conninfo) as reader:
+        sys.stdout.buffer.write(pickle.dumps(tally(reader, job)))
+
+
+if __name__ == "__main__":
+    _work()
