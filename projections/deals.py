@@ -11,7 +11,7 @@ from ledger.domain.errors import InvalidInput
 from ledger.domain.events import Category, Outcome
 from ledger.domain.money import format_amount
 from projections.book import Book
-from projections.fold.claims import ClaimedDeal
+from projections.fold.claims import CLAIMED_FIELDS, ClaimedDeal
 from projections.forecast import counts_in, deal_dimension
 from projections.timeline import event_facts
 
@@ -22,7 +22,9 @@ def deal_as_dict(book: Book, deal: ClaimedDeal) -> dict[str, Any]:
     Returns:
         JSON: `basis`, `deal`, `outcome`, `category`, `team`, and `claims.<field>.{value, because}`.
     """
-    events = book.causes({claim.cause for claim in deal.claims.values()})
+    facts = {field: value for field in CLAIMED_FIELDS if (value := deal.value(field)) is not None}
+    causes = {field: deal.cause(field) or 0 for field in facts}
+    events = book.causes(set(causes.values()))
     return {
         "basis": book.basis.as_dict(),
         "deal": deal.deal_id,
@@ -30,8 +32,8 @@ def deal_as_dict(book: Book, deal: ClaimedDeal) -> dict[str, Any]:
         "category": str(deal.category),
         "team": deal_dimension(deal, "team", book.directory),
         "claims": {
-            field: {"value": claim.value, "because": event_facts(events[claim.cause])}
-            for field, claim in sorted(deal.claims.items())
+            field: {"value": value, "because": event_facts(events[causes[field]])}
+            for field, value in facts.items()
         },
     }
 

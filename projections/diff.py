@@ -17,19 +17,23 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from ledger.domain.calendar import Period
-from ledger.domain.deal import OPEN, Claim
+from ledger.domain.deal import OPEN
 from ledger.domain.events import Category, Event, stream_id
 from ledger.domain.history import ACTS
 from ledger.domain.money import Rates, conversion_rate, format_amount, round_to_minor_unit
 from projections.book import Book
-from projections.fold.claims import ClaimedDeal, claimed_deal
+from projections.fold.claims import CLAIMED_FIELDS, ClaimedDeal, claimed_deal
 from projections.forecast import counts_in
 from projections.timeline import event_facts
 
-FIELDS = (
-    "name", "account", "owner", "amount", "close_date", "stage", "gate", "probability", "category",
-    "outcome", "playbook", "products", "dimensions",
-)  # fmt: skip
+FIELDS = tuple(field for field in CLAIMED_FIELDS if field not in {"opened", "closed_at"})
+
+
+class _Held(NamedTuple):
+    """A value that a deal holds, and the position that answers for it."""
+
+    value: Any
+    cause: int | None
 
 
 class Side(NamedTuple):
@@ -83,7 +87,11 @@ class Diff(NamedTuple):
             "currency": self.currency,
             "opening": self._spell(self.opening),
             "revaluation": self._spell(self.revaluation),
-            "change": self._spell(self.closing - self.opening - self.revaluation),
+            "change": self._spell(  # of what is written, so that the bridge adds up as it is read
+                self._rounded(self.closing)
+                - self._rounded(self.opening)
+                - self._rounded(self.revaluation)
+            ),
             "closing": self._spell(self.closing),
             "deals": [self._moved_as_dict(moved, events) for moved in self.moved],
         }
@@ -112,9 +120,10 @@ class Diff(NamedTuple):
         }
 
     def _spell(self, amount: Decimal) -> str:
-        if self.currency is None:
-            return format_amount(amount)
-        return format_amount(round_to_minor_unit(amount, self.currency))
+        return format_amount(self._rounded(amount))
+
+    def _rounded(self, amount: Decimal) -> Decimal:
+        return amount if self.currency is None else round_to_minor_unit(amount, self.currency)
 
 
 def diff(opening: Book, closing: Book, period: Period) -> Diff:
@@ -138,7 +147,7 @@ def diff(opening: Book, closing: Book, period: Period) -> Diff:
             totals[key] += amount
         changes = tuple(_changes(before.deal, after.deal))
         if changes or value["at_new_rates"] != value["closing"]:
-            causes = _causes(before, after, changes)
+            causes = _causes(before, after, changes, opening.valid_at)
             moved.append(
                 Moved(deal_id, before.deal, after.deal, changes, causes,
                       value["at_new_rates"], value["closing"])
@@ -192,31 +201,35 @@ def _value(
     return Decimal(0) if rate is None else deal.amount.amount * rate
 
 
-def _claim(deal: ClaimedDeal | None, field: str) -> Claim | None:
+def _held(deal: ClaimedDeal | None, field: str) -> _Held:
     """A field's value and cause; category is what counts, so a closing answers for it."""
     if deal is None:
-        return None
+        return _Held(None, None)
     if field == "category":
-        cause = deal.cause("outcome" if deal.outcome != OPEN else "category")
-        return Claim(str(deal.category), cause or deal.cause("opened_at") or 0)
+        decided_by = "outcome" if deal.outcome != OPEN else "category"
+        return _Held(str(deal.category), deal.cause(decided_by) or deal.cause("opened"))
     if field == "outcome":
-        return Claim(deal.outcome, deal.cause("outcome") or deal.cause("opened_at") or 0)
-    return deal.claims.get(field)
+        return _Held(deal.outcome, deal.cause("outcome") or deal.cause("opened"))
+    return _Held(deal.value(field), deal.cause(field))
 
 
 def _changes(before: ClaimedDeal | None, after: ClaimedDeal | None) -> Iterator[Change]:
     for field in FIELDS:
-        old, new = _claim(before, field), _claim(after, field)
-        old_value = None if old is None else old.value
-        new_value = None if new is None else new.value
-        if old_value != new_value:
-            yield Change(field, old_value, new_value, None if new is None else new.cause)
+        old, new = _held(before, field), _held(after, field)
+        if old.value != new.value:
+            yield Change(field, old.value, new.value, new.cause)
 
 
-def _causes(before: Side, after: Side, changes: tuple[Change, ...]) -> tuple[int, ...]:
+def _causes(
+    before: Side, after: Side, changes: tuple[Change, ...], valid_before: str
+) -> tuple[int, ...]:
     """The events that answer for the changes: those that give the new values and, where a value
     came back or went away, the acts and removals that did it."""
-    seen = {event["position"] for event in before.events}
+    seen = {
+        event["position"]
+        for event in before.events
+        if event["type"] in ACTS or event["occurred_at"] <= valid_before
+    }
     named = {change.cause for change in changes if change.cause is not None}
     fresh = {position for position in named if position not in seen}
     if len(fresh) < len(named) or not named:

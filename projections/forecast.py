@@ -23,7 +23,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from ledger.domain.basis import Basis
 from ledger.domain.calendar import FiscalCalendar, Period
-from ledger.domain.deal import OPEN
+from ledger.domain.deal import OPEN, claimed
 from ledger.domain.errors import InvalidInput
 from ledger.domain.events import Category, Outcome
 from ledger.domain.money import Money, conversion_rate, format_amount, round_to_minor_unit
@@ -116,9 +116,8 @@ def check_group_by(group_by: Iterable[str]) -> tuple[str, ...]:
 
 def counting_day(deal: ClaimedDeal, calendar: FiscalCalendar) -> str | None:
     """The day that decides in which period a deal counts, as ISO text."""
-    claim = deal.claims.get("close_date")
-    if claim is not None and claim.value is not None:
-        day: str = claim.value
+    day: str | None = claimed(deal.claims, "close_date")
+    if day is not None:
         return day
     closed_at = deal.closed_at
     return None if closed_at is None else calendar.day_of(closed_at).isoformat()
@@ -249,7 +248,7 @@ class Forecast:
         if currency is None:
             return Decimal(0)
         total = Decimal(0)
-        for each, amount in cell.amounts.items():
+        for each, amount in sorted(cell.amounts.items()):  # inexact rates add alike in one order
             rate = conversion_rate(each, currency, self.settings.rates)
             if rate is not None:
                 total += amount * rate

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from psycopg.sql import SQL, Identifier
 from pydantic import SecretStr
 
@@ -19,6 +21,12 @@ from ledger.store.ledger import Ledger
 from ledger.store.migrate import migrate
 
 TEMPLATE = "qledger_template"
+
+# A law holds or not; how long one example takes says more of the machine than of the law.
+hypothesis_settings.register_profile(
+    "qledger", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("qledger")
 _numbers = itertools.count(1)
 
 

@@ -12,6 +12,7 @@ from api.cli.session import open_ledger, settings
 from ledger.config import shown
 from ledger.domain.errors import Unavailable
 from ledger.store import migrate as migrations
+from ledger.store.audit import check_log
 from ledger.store.embedded import EmbeddedServer
 
 
@@ -48,10 +49,16 @@ def _report(report: migrations.MigrationReport) -> None:
 
 def check() -> None:
     """Check the log from end to end: positions, hashes, columns against envelopes, times."""
-    with open_ledger() as ledger, progress.bar("Checking") as advance:
-        report = migrations_check(ledger, advance)
-    write_table("Check of the log", ["what", "found"], report)
-    if any(row[0].startswith("fault") for row in report):
+    with (
+        open_ledger() as ledger,
+        ledger.database.connection() as connection,
+        progress.bar() as advance,
+    ):
+        report = check_log(connection, lambda done, total: advance("Checking the log", done, total))
+    write_line(f"{report.events} events read, {report.fault_count} faults")
+    for fault in report.faults:
+        write_line(f"position {fault.position}: {fault.message} [{fault.code}]")
+    if report.fault_count:
         raise Unavailable("log-damaged", "the log is damaged", hint="restore it from a backup")
 
 

@@ -1,0 +1,1 @@
+"""Connectors: how history comes into the ledger, and goes out of it again."""

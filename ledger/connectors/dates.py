@@ -1,8 +1,8 @@
 """Dates as CRM exports write them.
 
 Law: a text is read in one way or not at all. ISO 8601 (with or without a time and an offset) is
-always understood; a date with slashes, dots or dashes is read in one order for the whole export, day
-first or month first, which the export's own dates must prove (a part above 12) or the user must
+always understood; a date with slashes, dots or dashes is read in one order for the whole export,
+day first or month first, which the export's own dates must prove (a part above 12) or the user must
 give. A two-digit year from 69 on is of the last century. A date without a time is the start of that
 day, and a time without an offset stands, in the mapping's time zone. A calendar date is the one
 written, whatever its offset.

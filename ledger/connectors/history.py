@@ -3,19 +3,19 @@
 Pure: the facts of a deal, the events that the ledger has of it already, and the rules of the import
 go in; drafts come out. No clock, no database, no file.
 
-- The CRM's change time is `known_at`, so nothing here is ever witnessed. `occurred_at` is the same,
-  but for `deal-opened` (both are the record's created date) and `deal-closed`: it occurred on the
-  close date that the record carries at that change, if that date lies neither before the deal opened,
-  or last closed or reopened, nor after the change; else at the change.
-- `deal-opened` carries what no history tracks: such a value is attested from creation. What a history
-  of single changes tracks has the old value of its first change from creation on, or the record's
-  value where it never changed. What a history of whole rows tracks comes from those rows.
-- A history row becomes only what differs from the state before it, in the order of (change time, file
-  order). What it becomes depends on no neighbour: an event states absolute values, and its id is made
-  of (system, row, aspect and fields). A row that changes nothing adds nothing.
-- A stage decides the outcome. Moving into a closed stage closes the deal, moving among closed stages
-  with another outcome closes it again, and an open stage after a close reopens it. A won deal is in
-  category closed, one that ended otherwise is omitted, whatever a category column says.
+- The CRM's change time is `known_at`, so nothing here is ever witnessed. `occurred_at` is the
+  same, but for `deal-opened` (both are the record's created date) and `deal-closed`: it occurred on
+  the close date that the record carries at that change, if that date lies neither before the deal
+  opened, or last closed or reopened, nor after the change; else at the change.
+- `deal-opened` carries what no history tracks: such a value is attested from creation. What a
+  history of single changes tracks has the old value of its first change from creation on, or the
+  record's value where it never changed. What a history of whole rows tracks comes from those rows.
+- A history row becomes only what differs from the state before it, in the order of (change time,
+  file order). What it becomes depends on no neighbour: an event states absolute values, and its id
+  is made of (system, row, aspect and fields). A row that changes nothing adds nothing.
+- A stage decides the outcome. Moving into a closed stage closes the deal, moving among closed
+  stages with another outcome closes it again, and an open stage after a close reopens it. A won
+  deal is in category closed, one that ended otherwise is omitted, whatever a category column says.
 - Where the record at the snapshot differs from what the history adds up to, the difference is an
   event of the snapshot's time. An empty cell of a record clears nothing.
 - Bringing the same facts in again adds nothing; more facts add only what is new. What the ledger
@@ -26,12 +26,11 @@ go in; drafts come out. No clock, no database, no file.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
-from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
@@ -39,6 +38,7 @@ from pydantic import ValidationError
 from ledger.connectors.facts import Amount, Change, DealFacts, DealRecord, Ref
 from ledger.connectors.stages import StageRule, Stages, says_no_decision
 from ledger.connectors.state import DEAL_FIELDS, Claimed, Told, fold_deal, told
+from ledger.connectors.writing import Fault, Step
 from ledger.domain.errors import InvalidInput
 from ledger.domain.events import (
     Category,
@@ -100,24 +100,6 @@ class Rules:
     def tracks(self, name: str) -> bool:
         """Whether any history in the export tracks a field."""
         return name in self.snapshot_fields or name in self.changed_fields
-
-
-class Step(NamedTuple):
-    """A draft, the row it came from, and whether it is a difference found at the snapshot."""
-
-    draft: Draft
-    ref: Ref
-    reconciled: bool = False
-
-
-class Fault(NamedTuple):
-    """A row that cannot be used, and why."""
-
-    ref: Ref
-    column: str
-    value: str
-    code: str
-    reason: str
 
 
 @dataclass(slots=True)
@@ -225,14 +207,12 @@ class _Teller:
             ours = source["system"] == self.rules.system
             if not (ours and source.get("record") in own):
                 opening = ours and source.get("record") == self.id
-                items.append(
-                    (event.known_at, _BEFORE if opening else _AFTER, event.order, event)
-                )
+                items.append((event.known_at, _BEFORE if opening else _AFTER, event.order, event))
         items.sort(key=lambda item: item[:3])
         return [item[3] for item in items]
 
     def _distinct(self, changes: list[Change]) -> list[Change]:
-        """The changes in order of time; a row given twice counts once, and never in two versions."""
+        """The changes in order of time; a row given twice counts once, in its first version."""
         seen: dict[str, Change] = {}
         for change in changes:
             first = seen.setdefault(change.record, change)
@@ -295,7 +275,8 @@ class _Teller:
             stage = self.rules.opened_stage
         if stage is not None:
             now = record.values
-            said = self._initial("category")
+            derived = self.rules.tracks("stage") and not self.rules.tracks("category")
+            said = None if derived else self._initial("category")
             if said is not None and said == now.get("category"):
                 said = self._trusted_category(record)
             probability = now.get("probability") if stage == now.get("stage") else None
@@ -306,14 +287,13 @@ class _Teller:
 
     def _initial(self, name: str) -> Any:
         """A field's value from creation on, as far as the export attests it."""
-        assert self.record is not None
         current = self._record_value(name)
         if name in self.rules.changed_fields:
             for change in self.changes:
                 if change.olds is not None and name in change.fields:
                     if change.at < self.opened_at:
                         return None
-                    return self._valued(name, change.olds[change.fields.index(name)], None)
+                    return self._valued(change.olds[change.fields.index(name)], None)
             if name in self.rules.snapshot_fields and self.changes:
                 return None
             return current
@@ -322,8 +302,9 @@ class _Teller:
         return current
 
     def _record_value(self, name: str) -> Any:
-        assert self.record is not None
-        return self._valued(name, self.record.values.get(name), self.record.currency)
+        if self.record is None:
+            return None
+        return self._valued(self.record.values.get(name), self.record.currency)
 
     def _closing(self) -> Change | None:
         """The close that a record's own dates tell, where no history tracks stages."""
@@ -368,7 +349,7 @@ class _Teller:
             name: value
             for name in _REVISED
             if name in values
-            and (value := self._valued(name, values[name], change.currency))
+            and (value := self._valued(values[name], change.currency))
             != self.state.fields.get(name)
         }
         if revised:
@@ -408,7 +389,7 @@ class _Teller:
         self, origin: _Origin, stage: str, rule: StageRule, probability: int | None
     ) -> None:
         self.state.stage = stage
-        if not rule.told:
+        if not (rule.told or self.rules.stages.learns):
             self.out.tallies[f"unmapped-stage:{stage}"] += 1
         inferred = ("gate",) if probability is not None else ("gate", "probability")
         if probability is None:
@@ -545,7 +526,7 @@ class _Teller:
             self.out.tallies["restored"] += 1
 
     def _reconcile_roles(self, origin: _Origin, record: DealRecord) -> None:
-        """Stakeholders that the record names; a role has no history, so it is the snapshot's word."""
+        """Stakeholders that the record names; a role has no history: it is the snapshot's word."""
         origin = origin._replace(reconciled=False)
         roles = {contact: role for role, contact in reversed(record.roles)}
         for contact, role in roles.items():
@@ -584,10 +565,9 @@ class _Teller:
         rule = self._rule_of(stage)
         return category if record.is_closed == (rule.outcome is not None) else None
 
-    def _valued(self, name: str, value: Any, currency: str | None) -> Any:
+    def _valued(self, value: Any, currency: str | None) -> Any:
         """A field's value with what the row leaves open: an amount gets its currency."""
-        if name == "amount" and value is not None:
-            assert isinstance(value, Amount)
+        if isinstance(value, Amount):
             own = value.currency or currency or (self.record.currency if self.record else None)
             return Money(value.value, own or self.rules.currency)
         return value
@@ -599,7 +579,7 @@ class _Teller:
             work(item)
         except (ValidationError, InvalidInput) as error:
             del self.out.steps[count:]
-            self._fault(ref, *_explain(error))
+            self._fault(ref, *explain(error))
 
     def _fault(self, ref: Ref, column: str, value: str, code: str, reason: str) -> None:
         self.out.faults.append(Fault(ref, column, value, code, reason))
@@ -649,7 +629,7 @@ class _Teller:
         self.out.known += 1
 
 
-def _explain(error: ValidationError | InvalidInput) -> tuple[str, str, str, str]:
+def explain(error: ValidationError | InvalidInput) -> tuple[str, str, str, str]:
     """(column, value, code, reason) of what a payload refused."""
     if isinstance(error, InvalidInput):
         return "", "", error.code, error.message
@@ -657,11 +637,6 @@ def _explain(error: ValidationError | InvalidInput) -> tuple[str, str, str, str]
     code = first.get("ctx", {}).get("code", "invalid-value")
     column = ".".join(str(part) for part in first["loc"])
     return column, str(first["input"])[:200], code, first["msg"]
-
-
-def draft_ids(steps: Sequence[Step]) -> Iterator[UUID]:
-    """The event ids of some steps, in order."""
-    return (step.draft.event_id for step in steps)
 
 
 _REMOVED = DealRemoved()

@@ -13,7 +13,14 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from ledger.connectors.dates import DateOrder
 from ledger.connectors.stages import StageRule
@@ -173,6 +180,10 @@ class Mapping(_Part):
     files: Annotated[tuple[FileMap, ...], Field(min_length=1, max_length=40)]
     stages: Annotated[dict[str, StageMap], Field(max_length=500)] = {}
     values: dict[str, dict[str, str]] = {}
+
+    def stage_rules(self) -> dict[str, StageRule]:
+        """What the mapping says about stages, by name or pattern."""
+        return {name: stage.rule() for name, stage in self.stages.items()}
 
     def criteria(self) -> set[str]:
         """The criteria for which some stage counts as attested evidence."""

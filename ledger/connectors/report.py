@@ -170,5 +170,7 @@ def write_rejects(path: Path, rejects: list[Reject]) -> None:
 
 def shorten(value: str) -> str:
     """A value as the rejects file shows it: one line, not too long, no control characters."""
-    shown = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in value)
+    shown = "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in value
+    )
     return shown if len(shown) <= VALUE_CHARS_MAX else shown[: VALUE_CHARS_MAX - 1] + "…"

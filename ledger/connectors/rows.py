@@ -118,9 +118,7 @@ def open_table(path: Path, encoding: str | None = None) -> Table:
     except (EOFError, OSError) as error:
         raise _unreadable(path, error) from None
     delimiter = max(_DELIMITERS, key=first.count)
-    columns = tuple(
-        cell.strip() for cell in next(csv.reader([first], delimiter=delimiter), [])
-    )
+    columns = tuple(cell.strip() for cell in next(csv.reader([first], delimiter=delimiter), []))
     if not any(columns):
         raise InvalidInput(
             "empty-file", f"{path.name} has no header row", hint="export it with column names"

@@ -1,6 +1,6 @@
 """What a CRM's stages and categories mean.
 
-Law: a mapping's word about a stage goes first; then the stage's name, where the name says how a deal
+Law: a mapping's word about a stage goes first; then the stage's name, where it says how a deal
 ended; then what the export's own records show (their flags and categories, by majority). A stage
 that nothing tells about is an open one in the pipeline.
 """
@@ -97,6 +97,7 @@ class Learned(NamedTuple):
 
 
 NOTHING_LEARNED = Learned({}, {})
+"""Records are not asked: stages that the mapping leaves out are told as such."""
 
 
 class Stages:
@@ -107,12 +108,11 @@ class Stages:
         learned: what the export's records show.
     """
 
-    def __init__(
-        self, mapped: Mapping[str, StageRule], learned: Learned = NOTHING_LEARNED
-    ) -> None:
+    def __init__(self, mapped: Mapping[str, StageRule], learned: Learned = NOTHING_LEARNED) -> None:
         self._exact = {name: rule for name, rule in mapped.items() if "*" not in name}
         self._patterns = [(name, rule) for name, rule in mapped.items() if "*" in name]
         self._learned = learned
+        self.learns = learned is not NOTHING_LEARNED
         self._rules: dict[str, StageRule] = {}
 
     def rule(self, stage: str) -> StageRule:
@@ -152,20 +152,16 @@ def learn(samples: list[StageSample]) -> Learned:
     endings: dict[str, Counter[Outcome | None]] = {}
     for sample in samples:
         if sample.is_closed is not None and outcome_named(sample.stage) is None:
-            ended = Outcome.WON if sample.is_won else Outcome.LOST
-            endings.setdefault(sample.stage, Counter())[ended if sample.is_closed else None] += 1
+            ending = Outcome.WON if sample.is_won else Outcome.LOST
+            endings.setdefault(sample.stage, Counter())[ending if sample.is_closed else None] += 1
     decided = {stage: _majority(votes) for stage, votes in endings.items()}
     outcomes = {stage: outcome for stage, outcome in decided.items() if outcome is not None}
     shown: dict[str, Counter[Category]] = {}
     for sample in samples:
-        is_open = not sample.is_closed and outcome_named(sample.stage) is None
-        if (
-            is_open
-            and sample.stage not in outcomes
-            and sample.category not in (None, Category.CLOSED)
-        ):
-            assert sample.category is not None
-            shown.setdefault(sample.stage, Counter())[sample.category] += 1
+        category = sample.category
+        ended = sample.is_closed or outcome_named(sample.stage) or sample.stage in outcomes
+        if not ended and category is not None and category is not Category.CLOSED:
+            shown.setdefault(sample.stage, Counter())[category] += 1
     split = [
         f"stage {stage!r} stands with categories {_shares(votes)}"
         for stage, votes in shown.items()

@@ -44,7 +44,7 @@ def told(event: Event) -> Told:
 
 
 def effective(events: Iterable[Told], known_at: Instant) -> list[Told]:
-    """The events known by an instant, corrected, without the retracted, in the order of the fold."""
+    """The events known by an instant, corrected, less the retracted, in the order of the fold."""
     seen = {event.event_id: event for event in events if event.known_at <= known_at}
     for change in sorted(seen.values(), key=lambda event: (event.known_at, event.order)):
         if change.type == "event-retracted":
@@ -84,7 +84,7 @@ class Claimed:
         self.floor: Instant | None = None
         self.stakeholders: dict[str, str | None] = {}
 
-    def apply(self, event: Told) -> None:
+    def apply(self, event: Told) -> None:  # noqa: C901 - one case an event type
         """Take in an event, in the order of the fold."""
         payload = event.payload
         match event.type:
@@ -156,7 +156,7 @@ def fold_deal(events: Iterable[Told], known_at: Instant) -> Claimed:
 def fold_fields(events: Iterable[Told], known_at: Instant) -> tuple[dict[str, Any], dict[str, str]]:
     """The plain fields and the dimensions of an account or a person as known at an instant."""
     fields: dict[str, Any] = {}
-    dimensions: dict[str, str] = {}
+    dimensions: dict[str, str | None] = {}
     for event in effective(events, known_at):
         if event.type not in (
             "account-opened", "account-revised", "person-joined", "person-reassigned",
@@ -166,6 +166,5 @@ def fold_fields(events: Iterable[Told], known_at: Instant) -> tuple[dict[str, An
             if name != "dimensions":
                 fields[name] = value
                 continue
-            for key, label in (value or {}).items():
-                dimensions[key] = label
+            dimensions.update(value or {})
     return fields, {key: label for key, label in dimensions.items() if label is not None}

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from ledger.domain.errors import InvalidInput
 from ledger.domain.times import Instant, zone
 
-_PERIOD = re.compile(r"(?P<year>\d{4})(?:-Q(?P<quarter>[1-4])|-(?P<month>0[1-9]|1[0-2]))?\Z")
+_PERIOD = re.compile(r"(?P<year>[0-9]{4})(?:-Q(?P<quarter>[1-4])|-(?P<month>0[1-9]|1[0-2]))?\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,10 @@ class FiscalCalendar:
 
     def day_of(self, instant: Instant) -> date:
         """The day that an instant falls on, in the reporting time zone."""
-        return instant.astimezone(self.zone).date()
+        try:
+            return instant.astimezone(self.zone).date()
+        except OverflowError:  # east of Greenwich the end of time is in the year 10000
+            return instant.date()
 
     def period(self, name: str) -> Period:
         """The period of that name.

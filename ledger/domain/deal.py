@@ -2,8 +2,8 @@
 
 Law: `evolve` turns events in the fold's order into state and never refuses; `decide` looks at
 state and a command and either gives the event to record or refuses with a code. What the CRM claims
-is kept field by field, each with the position of its cause: that is the receipt of every number
-made from it. The last event in order wins, field by field.
+is kept field by field as the event that answers for it: that is the receipt of every number made
+from it. The last event in order wins, field by field.
 
 A deal exists from its `deal-opened` on. Only `deal-closed` and `deal-reopened` change its outcome;
 a stage that sounds closed is a claim, not an outcome.
@@ -37,68 +37,87 @@ CLAIM_TYPES = frozenset(
 """The events that what is claimed of a deal depends on (with corrections and retractions)."""
 
 
-class Claim(NamedTuple):
-    """A claimed value and the position of the event that claimed it."""
+Claims: TypeAlias = Mapping[str, Event]
+"""Key -> the event that answers for it; the keys are in `_EVENT_OF` and `claim`."""
 
-    value: Any
-    cause: int
+_KEY_OF_TYPE = {
+    ev.StageClaimed.type: "stage",
+    ev.CategoryClaimed.type: "category",
+    ev.DealClosed.type: "outcome",
+    ev.DealReopened.type: "outcome",
+    ev.DealRemoved.type: "removed",
+}
+
+_KEY_OF_FIELD = {
+    "gate": "stage",
+    "probability": "stage",
+    "closed_at": "outcome",
+    "buyer_reason": "outcome",
+    "seller_reason": "outcome",
+}
+"""Fields that are claimed together with another one."""
+
+DIMENSION = "dimensions."
+"""Before a dimension's own name, it makes its key."""
 
 
-Claims: TypeAlias = Mapping[str, Claim]
-"""Field -> claim. Values are JSON values as they stand in the payloads."""
+def claim(claims: dict[str, Event], event: Event) -> None:
+    """Take one more event, in the fold's order, into what is claimed."""
+    key = _KEY_OF_TYPE.get(event["type"])
+    if key is not None:
+        claims[key] = event
+    elif event["type"] in _REVISIONS:
+        for field, value in event["payload"].items():
+            if field == "dimensions":
+                _claim_dimensions(claims, value, event)
+            else:
+                claims[field] = event
+        if event["type"] == ev.DealOpened.type:
+            claims["opened"] = event
 
 
-def evolve_claims(claims: Claims, event: Event, cause: int) -> Claims:
-    """What is claimed after one more event.
+_REVISIONS = frozenset({ev.DealOpened.type, ev.DealRevised.type})
 
-    Args:
-        claims: what was claimed before it.
-        event: the next event in the fold's order.
-        cause: the position that answers for it (see `history.Effective`).
-    """
-    payload = event["payload"]
-    match event["type"]:
-        case "deal-opened" | "deal-revised":
-            return {**claims, **_revised(claims, payload, cause), **_opening(event, cause)}
-        case "stage-claimed":
-            return {
-                **claims,
-                "stage": Claim(payload["stage"], cause),
-                "gate": Claim(payload.get("gate"), cause),
-                "probability": Claim(payload.get("probability"), cause),
-            }
-        case "category-claimed":
-            return {**claims, "category": Claim(payload["category"], cause)}
-        case "deal-closed":
-            return {
-                **claims,
-                "outcome": Claim(payload["outcome"], cause),
-                "closed_at": Claim(event["occurred_at"], cause),
-                "buyer_reason": Claim(payload.get("buyer_reason"), cause),
-                "seller_reason": Claim(payload.get("seller_reason"), cause),
-            }
-        case "deal-reopened":
-            return {**claims, "outcome": Claim(OPEN, cause), "closed_at": Claim(None, cause)}
-        case "deal-removed":
-            return {**claims, "removed_at": Claim(event["occurred_at"], cause)}
+
+def _claim_dimensions(
+    claims: dict[str, Event], dimensions: Mapping[str, str | None] | None, event: Event
+) -> None:
+    if dimensions is None:
+        dimensions = {key.removeprefix(DIMENSION): None for key in claims if DIMENSION in key}
+    for key, value in dimensions.items():
+        claims.pop(DIMENSION + key, None)
+        if value is not None:
+            claims[DIMENSION + key] = event
+
+
+def answering(claims: Claims, field: str) -> Event | None:
+    """The event that answers for a claimed field; None where nothing was claimed."""
+    return claims.get(_KEY_OF_FIELD.get(field, field))
+
+
+def claimed(claims: Claims, field: str) -> Any:
+    """A claimed value, as the JSON value that stands in the payload; None where there is none."""
+    event = answering(claims, field)
+    if event is None:
+        return None
+    match field:
+        case "outcome":
+            return event["payload"].get("outcome", OPEN)
+        case "closed_at":
+            return event["occurred_at"] if event["type"] == ev.DealClosed.type else None
+        case "opened":
+            return event["occurred_at"]
         case _:
-            return claims
+            return event["payload"].get(field)
 
 
-def _opening(event: Event, cause: int) -> Claims:
-    if event["type"] != "deal-opened":
-        return {}
-    return {"opened_at": Claim(event["occurred_at"], cause)}
-
-
-def _revised(claims: Claims, payload: ev.Payload, cause: int) -> Claims:
-    changed = {field: Claim(value, cause) for field, value in payload.items()}
-    if payload.get("dimensions") and "dimensions" in claims:
-        before = claims["dimensions"].value or {}
-        merged = {**before, **payload["dimensions"]}
-        kept = {key: value for key, value in merged.items() if value is not None}
-        changed["dimensions"] = Claim(kept, cause)
-    return changed
+def claimed_dimensions(claims: Claims) -> dict[str, str]:
+    """The deal's own dimensions, merged key by key."""
+    return {
+        key.removeprefix(DIMENSION): event["payload"]["dimensions"][key.removeprefix(DIMENSION)]
+        for key, event in sorted(claims.items())
+        if key.startswith(DIMENSION)
+    }
 
 
 class DealState(NamedTuple):
@@ -110,17 +129,14 @@ class DealState(NamedTuple):
     waivers: Mapping[str, str] = {}
     """Criterion -> until when it is waived."""
 
-    def claimed(self, field: str) -> Any:
-        claim = self.claims.get(field)
-        return None if claim is None else claim.value
+    @property
+    def owner(self) -> str | None:
+        owner: str | None = claimed(self.claims, "owner")
+        return owner
 
     @property
-    def opened(self) -> bool:
-        return "opened_at" in self.claims
-
-    @property
-    def closed(self) -> bool:
-        return self.claimed("outcome") not in {None, OPEN}
+    def outcome(self) -> str:
+        return claimed(self.claims, "outcome") or OPEN
 
 
 def evolve(state: DealState, event: Event) -> DealState:
@@ -140,7 +156,8 @@ def evolve(state: DealState, event: Event) -> DealState:
             waivers = {k: v for k, v in state.waivers.items() if k != payload["criterion"]}
             return state._replace(waivers=waivers)
         case _:
-            claims = evolve_claims(state.claims, event, event["position"])
+            claims = dict(state.claims)
+            claim(claims, event)
             return state._replace(claims=claims)
 
 
@@ -153,14 +170,14 @@ def decide(state: DealState, command: Command) -> tuple[EventPayload, ...]:
     """
     payload = command.payload
     if isinstance(payload, ev.DealOpened):
-        if state.opened:
+        if "opened" in state.claims:
             raise Refused("deal-already-opened", "the deal is already open")
         return (payload,)
-    if not state.opened:
+    if "opened" not in state.claims:
         raise Refused(
             "unknown-deal", "no such deal has been opened", hint="record its deal-opened first"
         )
-    if "removed_at" in state.claims:
+    if "removed" in state.claims:
         raise Refused("deal-removed", "the deal was removed; nothing can be added to it")
     rule = _RULES.get(type(payload))
     if rule is not None:
@@ -176,7 +193,7 @@ def _evidence(state: DealState, payload: ev.EvidenceRecorded, command: Command) 
 
 def _waiver(state: DealState, payload: ev.CriterionWaived, command: Command) -> None:
     _known_criterion(state, payload.criterion, command)
-    if command.actor == state.claimed("owner"):
+    if command.actor == state.owner:
         raise Refused(
             "waiver-by-owner",
             "the owner of a deal cannot waive its criteria",
@@ -236,33 +253,33 @@ def _loop(state: DealState, payload: ev.BuyerLooped, command: Command) -> None:
 
 
 def _close(state: DealState, payload: ev.DealClosed, command: Command) -> None:
-    if state.closed:
+    if state.outcome != OPEN:
         raise Refused(
             "deal-already-closed",
-            f"the deal is already closed ({state.claimed('outcome')})",
+            f"the deal is already closed ({state.outcome})",
             hint="reopen it first, or correct the event that closed it",
         )
 
 
 def _reopen(state: DealState, payload: ev.DealReopened, command: Command) -> None:
-    if not state.closed:
+    if state.outcome == OPEN:
         raise Refused("deal-not-closed", "the deal is open")
 
 
 def _debrief(state: DealState, payload: ev.DebriefHeld, command: Command) -> None:
-    if payload.reviewer == state.claimed("owner"):
+    if payload.reviewer == state.owner:
         raise Refused("reviewer-is-owner", "the owner of a deal cannot debrief it")
     for answer in payload.answers:
         _known_criterion(state, answer.criterion, command)
 
 
 def _post_mortem(state: DealState, payload: ev.PostMortemRecorded, command: Command) -> None:
-    if not state.closed:
+    if state.outcome == OPEN:
         raise Refused("deal-not-closed", "a post-mortem needs a decision; the deal is open")
 
 
 def _known_criterion(state: DealState, criterion: str, command: Command) -> None:
-    playbook = command.playbooks.of_deal(state.claimed("playbook"))
+    playbook = command.playbooks.of_deal(claimed(state.claims, "playbook"))
     if criterion not in playbook.criteria:
         raise InvalidInput(
             "unknown-criterion",
@@ -272,7 +289,7 @@ def _known_criterion(state: DealState, criterion: str, command: Command) -> None
 
 
 def _known_gate(state: DealState, gate: str, command: Command) -> None:
-    playbook = command.playbooks.of_deal(state.claimed("playbook"))
+    playbook = command.playbooks.of_deal(claimed(state.claims, "playbook"))
     if gate not in {each.key for each in playbook.gates}:
         raise InvalidInput(
             "unknown-gate", f"playbook {playbook.key} {playbook.version} has no gate {gate!r}"

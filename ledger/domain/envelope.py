@@ -144,8 +144,8 @@ def decode(envelope: bytes) -> Event:
 
 def complete(event: Event) -> None:
     """Turn the JSON of an envelope into an event: say what its absent keys mean, upcast."""
-    event["witnessed"] = "known_at" not in event
-    if event["witnessed"]:
+    witnessed = event["witnessed"] = "known_at" not in event
+    if witnessed:
         event["known_at"] = event["recorded_at"]
     model = TYPES.get(event["type"])
     if model is None or event["schema_version"] != model.schema_version:

@@ -111,7 +111,10 @@ def _zone_name(name: str) -> str:
 def _instant(value: datetime) -> datetime:
     if value.tzinfo is None:
         raise InvalidInput("invalid-instant", "an instant needs an offset")
-    return value.astimezone(UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise InvalidInput("invalid-instant", "an instant lies in the years 1 to 9999") from None
 
 
 Clean = AfterValidator(_not_control)
@@ -142,12 +145,14 @@ PersonalName = Annotated[Name, PersonOfStream]
 PersonalEmail = Annotated[
     str,
     StringConstraints(min_length=3, max_length=254, pattern=r"^[^@\s]+@[^@\s]+$"),
+    Clean,
     PersonOfStream,
 ]
 StakeholderName = Annotated[Name, PersonalData("stakeholder")]
 StakeholderEmail = Annotated[
     str,
     StringConstraints(min_length=3, max_length=254, pattern=r"^[^@\s]+@[^@\s]+$"),
+    Clean,
     PersonalData("stakeholder"),
 ]
 Quote = Annotated[Text, PersonalData("said_by")]
@@ -174,7 +179,10 @@ class Outcome(StrEnum):
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    # Built when first used: most runs read events and validate none.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True
+    )
 
 
 class MoneyValue(_Model):
@@ -201,7 +209,8 @@ class Patch(EventPayload):
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
-        if not self.model_fields_set:
+        fields = type(self).model_fields
+        if all(fields[name].is_required() for name in self.model_fields_set):
             raise ValueError("a revision must name at least one field")
         return self
 
@@ -725,3 +734,10 @@ class Event(TypedDict):
     payload: Payload
     causation_id: NotRequired[str]
     correlation_id: NotRequired[str]
+    corrected_by: NotRequired[int]
+    """Position of the correction in force at a basis; never in an envelope (see `history`)."""
+
+
+def cause_of(event: Event) -> int:
+    """The position that answers for what an event says: its own, or its correction's."""
+    return event.get("corrected_by", event["position"])

@@ -7,13 +7,13 @@ as if it had never been. Acts can themselves be retracted, which undoes them. Am
 corrections of one event the last one known wins, payload and `occurred_at` each.
 
 An event under a correction keeps its place (`position`, `known_at`) and names the act that made it
-what it is, so that an answer can point at the true cause.
+what it is (`corrected_by`), so that an answer can point at the true cause.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from operator import itemgetter
 
 from ledger.domain.errors import InvalidInput, Refused
 from ledger.domain.events import (
@@ -29,35 +29,23 @@ from ledger.domain.times import Instant, format_instant
 ACTS = frozenset({EventRetracted.type, EventCorrected.type})
 
 
-class Effective(NamedTuple):
-    """An event as it counts at a basis, and the position of what made it so: itself or an act."""
-
-    event: Event
-    cause: int
+_ORDER = itemgetter("occurred_at", "known_at", "position")
 
 
-def effective(events: Iterable[Event], valid_at: str) -> list[Effective]:
-    """The events of one stream that a fold takes, in its order.
+def effective(events: Iterable[Event], valid_at: str) -> list[Event]:
+    """The events of one stream that a fold takes, in its order, each as corrected.
 
     Args:
         events: the stream's events that are visible to the basis, in any order.
         valid_at: valid time, in the one spelling.
     """
-    plain: list[Event] = []
-    acts: list[Event] = []
-    for event in events:
-        (acts if event["type"] in ACTS else plain).append(event)
-    counted = [Effective(event, event["position"]) for event in plain]
+    events = list(events)
+    acts = [event for event in events if event["type"] in ACTS]
     if acts:
-        counted = _acted_on(counted, acts)
-    counted = [each for each in counted if each.event["occurred_at"] <= valid_at]
-    counted.sort(key=_order)
+        events = _acted_on(events, acts)
+    counted = [event for event in events if event["occurred_at"] <= valid_at]
+    counted.sort(key=_ORDER)
     return counted
-
-
-def _order(each: Effective) -> tuple[str, str, int]:
-    event = each.event
-    return event["occurred_at"], event["known_at"], event["position"]
 
 
 def acts_in_force(acts: Iterable[Event]) -> list[Event]:
@@ -74,27 +62,28 @@ def acts_in_force(acts: Iterable[Event]) -> list[Event]:
     return in_force
 
 
-def _acted_on(events: list[Effective], acts: list[Event]) -> list[Effective]:
-    by_id = {each.event["event_id"]: each for each in events}
+def _acted_on(events: list[Event], acts: list[Event]) -> list[Event]:
+    by_id = {event["event_id"]: event for event in events if event["type"] not in ACTS}
     for act in acts_in_force(acts):
         target = by_id.get(act["payload"]["target"])
         if target is None:
             continue
         if act["type"] == EventRetracted.type:
-            del by_id[target.event["event_id"]]
+            del by_id[target["event_id"]]
         else:
-            by_id[target.event["event_id"]] = _corrected(target.event, act)
+            by_id[target["event_id"]] = _corrected(target, act)
     return list(by_id.values())
 
 
-def _corrected(event: Event, act: Event) -> Effective:
+def _corrected(event: Event, act: Event) -> Event:
     change = act["payload"]
     corrected = event.copy()
+    corrected["corrected_by"] = act["position"]
     if "payload" in change:
         corrected["payload"] = change["payload"]
     if "occurred_at" in change:
         corrected["occurred_at"] = change["occurred_at"]
-    return Effective(corrected, act["position"])
+    return corrected
 
 
 def check_act(

@@ -56,7 +56,7 @@ def parse_amount(text: str) -> Decimal:
         amount = Decimal(text)
     except InvalidOperation:
         amount = Decimal("NaN")
-    if not amount.is_finite():
+    if not amount.is_finite() or "_" in text or not text.isascii():
         raise InvalidInput(
             "invalid-amount", f"{text!r} is not an amount", hint="write it like 120000.00"
         )
@@ -65,7 +65,7 @@ def parse_amount(text: str) -> Decimal:
             "amount-too-large",
             f"{text!r} is out of range: at most {AMOUNT_MAX} with {AMOUNT_DECIMALS_MAX} decimals",
         )
-    return amount
+    return amount + 0  # one spelling: no negative zero, no exponent
 
 
 def format_amount(amount: Decimal) -> str:

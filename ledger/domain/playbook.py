@@ -27,7 +27,7 @@ SourceKind = Literal["meeting", "call", "email", "document", "crm", "other"]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Criterion(_Part):

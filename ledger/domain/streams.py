@@ -60,8 +60,8 @@ def decide(events: Sequence[Event], command: Command) -> tuple[EventPayload, ...
         return (check_act(events, payload, command.now),)
     decider = DECIDERS[category]
     state = decider.initial
-    for each in effective(events, format_instant(max(command.now, command.occurred_at))):
-        state = decider.evolve(state, each.event)
+    for event in effective(events, format_instant(max(command.now, command.occurred_at))):
+        state = decider.evolve(state, event)
     return decider.decide(state, command)
 
 
@@ -73,9 +73,9 @@ def playbooks_in_force(events: Iterable[Event], valid_at: str) -> Playbooks:
         valid_at: valid time, in the one spelling.
     """
     in_force: dict[str, Playbook] = {}
-    for each in effective(events, valid_at):
-        if each.event["type"] == ev.PlaybookPublished.type:
-            playbook = Playbook.model_validate(each.event["payload"]["playbook"])
+    for event in effective(events, valid_at):
+        if event["type"] == ev.PlaybookPublished.type:
+            playbook = Playbook.model_validate(event["payload"]["playbook"])
             in_force[playbook.key] = playbook
     return Playbooks(in_force)
 

@@ -21,8 +21,8 @@ Instant: TypeAlias = datetime
 MICROSECOND = timedelta(microseconds=1)
 END_OF_TIME = datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
 
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}\Z")
-_POSITION = re.compile(r"pos:(\d{1,18})\Z")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
+_POSITION = re.compile(r"pos:([0-9]{1,18})\Z")
 
 
 def format_instant(instant: Instant) -> str:
@@ -43,16 +43,18 @@ def parse_instant(text: str, *, where: str = "") -> Instant:
     """
     try:
         instant = datetime.fromisoformat(text)
-    except ValueError:
-        instant = None
-    if instant is None or instant.tzinfo is None:
+        known = instant.tzinfo is not None
+        instant = instant.astimezone(UTC) if known else instant
+    except (ValueError, OverflowError):
+        known = False
+    if not known:
         raise InvalidInput(
             "invalid-instant",
             f"{text!r} is not an instant with an offset",
             where=where,
             hint="write it like 2026-03-31T17:00:00Z",
         )
-    return instant.astimezone(UTC)
+    return instant
 
 
 def parse_date(text: str, *, where: str = "") -> date:

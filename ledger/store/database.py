@@ -8,6 +8,7 @@ module as `Unavailable`.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Self, TypeAlias, TypeVar
@@ -22,6 +23,7 @@ from ledger.store.migrate import APP_ROLE, check_migrated, migrate, unreachable
 
 Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 
+_Pool: TypeAlias = psycopg_pool.ConnectionPool[Connection]
 _T = TypeVar("_T")
 
 CONNECT_SECONDS_MAX = 10
@@ -52,7 +54,8 @@ class Database:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.server: EmbeddedServer | None = None
-        self._pool: psycopg_pool.ConnectionPool[Connection] | None = None
+        self._pool: _Pool | None = None
+        self._recovering = threading.Lock()
         try:
             self.url = self._reach()
             self._pool = self._open_pool()
@@ -79,8 +82,8 @@ class Database:
             ) from None  # fmt: skip
         return url
 
-    def _open_pool(self) -> psycopg_pool.ConnectionPool[Connection]:
-        return psycopg_pool.ConnectionPool(
+    def _open_pool(self) -> _Pool:
+        pool: _Pool = psycopg_pool.ConnectionPool(
             self.url,
             connection_class=psycopg.Connection[tuple[Any, ...]],
             kwargs={"autocommit": True, "application_name": "qledger"},
@@ -88,8 +91,14 @@ class Database:
             max_size=self.settings.workers + POOL_SPARE,
             timeout=CONNECT_SECONDS_MAX,
             configure=self._configure,
-            open=True,
+            open=False,
         )
+        try:
+            pool.open(wait=True, timeout=CONNECT_SECONDS_MAX)
+        except psycopg.OperationalError as error:
+            pool.close(timeout=0)
+            raise unreachable(error) from None
+        return pool
 
     def _configure(self, connection: Connection) -> None:
         values = [str(self.settings.statement_timeout_ms), APP_ROLE]
@@ -130,13 +139,14 @@ class Database:
         Raises:
             Unavailable: as `connection` does.
         """
+        pool = self._pool
         try:
             with self.connection() as connection:
                 return work(connection)
         except Unavailable as error:
             if error.code != "database-unreachable":
                 raise
-            self.recover()
+            self._recover(pool)
             with self.connection() as connection:
                 return work(connection)
 
@@ -156,16 +166,19 @@ class Database:
         self._configure(connection)
         return connection
 
-    def recover(self) -> None:
-        """Start the embedded server again when it died, and drop the sessions that died with it.
+    def _recover(self, failed: _Pool | None) -> None:
+        """Start the embedded server again when it died; replace the pool whose sessions died.
 
-        Raises:
-            Unavailable: `database-not-started`.
+        A pool would wait longer and longer before it connects again; a new one does it at once.
         """
-        if self.server is not None:
-            self.server.ensure_running()
-        if self._pool is not None:
-            self._pool.check()
+        with self._recovering:
+            if self._pool is not failed or failed is None:
+                return  # closed, or another thread was first
+            if self.server is not None:
+                self.server.ensure_running()
+                self.url = self.server.url()
+            self._pool = self._open_pool()
+        failed.close(timeout=0)
 
     def close(self) -> None:
         """Close the pool and leave the embedded server. Closing twice is harmless."""

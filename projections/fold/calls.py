@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from ledger.domain.events import Event
-from ledger.domain.history import Effective, effective
+from ledger.domain.events import Event, cause_of
+from ledger.domain.history import effective
 from ledger.domain.money import Money
 
 
@@ -37,27 +37,22 @@ def calls_at(events: Iterable[Event], valid_at: str) -> list[Call]:
     Returns:
         One entry a person and category, in that order.
     """
-    called: dict[tuple[str, str], Effective] = {}
-    adjusted: dict[tuple[str, str], Effective] = {}
-    for each in effective(events, valid_at):
-        payload = each.event["payload"]
-        if each.event["type"] == "forecast-called":
-            called[payload["person"], payload["category"]] = each
-        elif each.event["type"] == "forecast-adjusted":
-            adjusted[payload["person"], payload["category"]] = each
-    in_force = {
-        key: each
-        for key, each in adjusted.items()
-        if each.event["payload"]["expires_at"] > valid_at
-    }
-    return [_call(key, called.get(key), in_force.get(key)) for key in sorted({*called, *in_force})]
+    called: dict[tuple[str, str], Event] = {}
+    adjusted: dict[tuple[str, str], Event] = {}
+    for event in effective(events, valid_at):
+        payload = event["payload"]
+        if event["type"] == "forecast-called":
+            called[payload["person"], payload["category"]] = event
+        elif event["type"] == "forecast-adjusted" and event["payload"]["expires_at"] > valid_at:
+            adjusted[payload["person"], payload["category"]] = event
+    return [_call(key, called.get(key), adjusted.get(key)) for key in sorted({*called, *adjusted})]
 
 
-def _call(key: tuple[str, str], call: Effective | None, adjustment: Effective | None) -> Call:
-    called = None if call is None else _money(call.event["payload"]["amount"])
+def _call(key: tuple[str, str], call: Event | None, adjustment: Event | None) -> Call:
+    called = None if call is None else _money(call["payload"]["amount"])
     adjusted = called
     if adjustment is not None:
-        payload = adjustment.event["payload"]
+        payload = adjustment["payload"]
         if "override" in payload:
             adjusted = _money(payload["override"])
         elif called is not None:
@@ -67,8 +62,8 @@ def _call(key: tuple[str, str], call: Effective | None, adjustment: Effective | 
         *key,
         called,
         adjusted,
-        None if call is None else call.cause,
-        None if adjustment is None else adjustment.cause,
+        None if call is None else cause_of(call),
+        None if adjustment is None else cause_of(adjustment),
     )
 
 

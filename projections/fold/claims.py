@@ -12,8 +12,16 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from ledger.domain.deal import OPEN, Claims, evolve_claims
-from ledger.domain.events import Category, Event, Outcome
+from ledger.domain.deal import (
+    DIMENSION,
+    OPEN,
+    Claims,
+    answering,
+    claim,
+    claimed,
+    claimed_dimensions,
+)
+from ledger.domain.events import Category, Event, Outcome, cause_of
 from ledger.domain.history import effective
 from ledger.domain.money import Money
 
@@ -23,12 +31,20 @@ def category_of_outcome(outcome: str) -> Category:
     return Category.CLOSED if outcome == Outcome.WON else Category.OMITTED
 
 
+CLAIMED_FIELDS = (
+    "name", "account", "owner", "amount", "close_date", "stage", "gate", "probability", "category",
+    "outcome", "opened", "closed_at", "buyer_reason", "seller_reason", "playbook", "products",
+    "dimensions",
+)  # fmt: skip
+"""The fields that can be claimed of a deal, in the order in which people read them."""
+
+
 class ClaimedDeal:
     """A deal as claimed. Values are read from the claims when asked for; `None` is "not claimed".
 
     Args:
         deal_id: the deal's own id.
-        claims: field -> value and cause.
+        claims: what is claimed, by the events that answer for it.
     """
 
     __slots__ = ("claims", "deal_id")
@@ -37,83 +53,88 @@ class ClaimedDeal:
         self.deal_id = deal_id
         self.claims = claims
 
-    def _value(self, field: str) -> Any:
-        claim = self.claims.get(field)
-        return None if claim is None else claim.value
+    def value(self, field: str) -> Any:
+        """A field's claimed value as a JSON value; see `CLAIMED_FIELDS`."""
+        if field == "dimensions":
+            return dict(self.dimensions) or None
+        return claimed(self.claims, field)
 
     def cause(self, field: str) -> int | None:
         """The position of the event that answers for a field's value."""
-        claim = self.claims.get(field)
-        return None if claim is None else claim.cause
+        if field == "dimensions":
+            own = (event for key, event in self.claims.items() if key.startswith(DIMENSION))
+            return max(map(cause_of, own), default=None)
+        event = answering(self.claims, field)
+        return None if event is None else cause_of(event)
 
     @property
     def name(self) -> str | None:
-        name: str | None = self._value("name")
+        name: str | None = self.value("name")
         return name
 
     @property
     def account(self) -> str | None:
-        account: str | None = self._value("account")
+        account: str | None = self.value("account")
         return account
 
     @property
     def owner(self) -> str | None:
-        owner: str | None = self._value("owner")
+        owner: str | None = self.value("owner")
         return owner
 
     @property
     def playbook(self) -> str | None:
-        playbook: str | None = self._value("playbook")
+        playbook: str | None = self.value("playbook")
         return playbook
 
     @property
     def amount(self) -> Money | None:
-        money = self._value("amount")
+        money = self.value("amount")
         return None if money is None else Money(Decimal(money["amount"]), money["currency"])
 
     @property
     def close_date(self) -> date | None:
         """The close date that the record carries: expected while open."""
-        day = self._value("close_date")
+        day = self.value("close_date")
         return None if day is None else date.fromisoformat(day)
 
     @property
     def stage(self) -> str | None:
-        stage: str | None = self._value("stage")
+        stage: str | None = self.value("stage")
         return stage
 
     @property
     def gate(self) -> str | None:
         """The playbook gate that the claimed stage stands for, where a mapping says so."""
-        gate: str | None = self._value("gate")
+        gate: str | None = self.value("gate")
         return gate
 
     @property
     def probability(self) -> int | None:
         """Percent."""
-        probability: int | None = self._value("probability")
+        probability: int | None = self.value("probability")
         return probability
 
     @property
     def products(self) -> tuple[str, ...]:
-        return tuple(self._value("products") or ())
+        return tuple(self.value("products") or ())
 
     @property
     def dimensions(self) -> Mapping[str, str]:
-        return self._value("dimensions") or {}
+        return claimed_dimensions(self.claims)
 
     @property
     def outcome(self) -> str:
         """`open`, or how it ended."""
-        return self._value("outcome") or OPEN
+        return self.value("outcome") or OPEN
 
     @property
     def opened_at(self) -> datetime:
-        return datetime.fromisoformat(self._value("opened_at"))
+        return datetime.fromisoformat(self.value("opened"))
 
     @property
     def closed_at(self) -> datetime | None:
-        closed_at = self._value("closed_at")
+        closed_at = self.value("closed_at")
         return None if closed_at is None else datetime.fromisoformat(closed_at)
 
     @property
@@ -121,7 +142,7 @@ class ClaimedDeal:
         """The claimed forecast category. Once the deal is closed, its outcome decides."""
         if self.outcome != OPEN:
             return category_of_outcome(self.outcome)
-        return Category(self._value("category") or Category.PIPELINE)
+        return Category(self.value("category") or Category.PIPELINE)
 
 
 def claimed_deal(deal_id: str, events: Iterable[Event], valid_at: str) -> ClaimedDeal | None:
@@ -135,9 +156,9 @@ def claimed_deal(deal_id: str, events: Iterable[Event], valid_at: str) -> Claime
     Returns:
         The deal, or None where it is not in the book at that basis.
     """
-    claims: Claims = {}
-    for event, cause in effective(events, valid_at):
-        claims = evolve_claims(claims, event, cause)
-    if "opened_at" not in claims or "removed_at" in claims:
+    claims: dict[str, Event] = {}
+    for event in effective(events, valid_at):
+        claim(claims, event)
+    if "opened" not in claims or "removed" in claims:
         return None
     return ClaimedDeal(deal_id, claims)

@@ -76,7 +76,7 @@ def accounts_at(events: Iterable[Event], valid_at: str) -> dict[str, Account]:
 def _merged(events: Iterable[Event], valid_at: str) -> dict[str, dict[str, Any]]:
     """Stream id -> the last value of each field, dimensions merged key by key."""
     merged: dict[str, dict[str, Any]] = {}
-    for event, _cause in effective(events, valid_at):
+    for event in effective(events, valid_at):
         if event["type"] in {"person-assessed", "evidence-recorded"}:
             continue
         facts = merged.setdefault(stream_id(event["stream"]), {})

@@ -38,7 +38,7 @@ def settings_at(
     calendar = FiscalCalendar()
     currency = first_currency
     rates: dict[tuple[str, str], Decimal] = {}
-    for event, _cause in effective(events, valid_at):
+    for event in effective(events, valid_at):
         payload = event["payload"]
         match event["type"]:
             case "fiscal-calendar-set":

@@ -145,6 +145,8 @@ class _Story:
     ) -> Written | None:
         """Evidence, with the buyer's words, by the one whose word counts where we know them."""
         role = criterion.said_by_role or "champion"
+        if stance == "contradicts" and criterion.key == "authority_saw_price":
+            role = "champion"  # the one who has not seen it does not say so
         speaker = self._stakeholder(role, at - timedelta(minutes=30))
         if speaker is None:
             if stance == "supports" and criterion.said_by_role:
@@ -218,10 +220,12 @@ class _Story:
         standing = self.life.standing_on(self.life.ends_on)
         if standing >= len(GATES) or self.rng.random() < 0.4:
             return
+        against = self.gates[GATES[standing]].criteria[:2]
         end = self._end
-        for criterion in self.gates[GATES[standing]].criteria[:2]:
-            if end - since > timedelta(days=4):
-                self._say(criterion, "contradicts", self._between(since, end))
+        if end - since > timedelta(days=4):
+            times = sorted(self._between(since, end) for _ in against)
+            for criterion, at in zip(against, times, strict=True):
+                self._say(criterion, "contradicts", at)
 
     def _price_unseen(self, since: datetime) -> None:
         end = self._end
@@ -236,7 +240,7 @@ class _Story:
         self._write(
             "stakeholder-left", {"stakeholder": gone.id, "reason": "Took another post."}, at
         )
-        self._stakeholder("champion", at + timedelta(hours=1))
+        self._stakeholder("champion", at + timedelta(minutes=5))
 
     def _stakeholder(self, role: str, at: datetime) -> _Stakeholder | None:
         """The one with that role at the buyer, met now if not before; none if never met."""
@@ -252,7 +256,7 @@ class _Story:
         payload = {
             "stakeholder": person.id,
             "name": name,
-            "email": f"{name.split()[0]}.{person.id[9:15]}@buyer.example".lower(),
+            "email": f"contact.{person.id[9:15]}@buyer.example",
             "title": title,
             "role": role,
             "seniority": seniority,

@@ -16,28 +16,41 @@ SEED = 7
 ANCHOR = date(2026, 11, 1)
 
 MAPPING = """\
-# Which columns of calls.csv, quotas.csv and fx.csv say what.
+# Which columns of the forecast sheets say what.
 
 system = "forecast-sheet"
 time_zone = "UTC"
-date_format = "%Y-%m-%d"
 
-[calls]
-submitted_on = "submission_week"
+[[files]]
+kind = "calls"
+match = "calls.csv"
+
+[files.columns]
+at = "submission_week"
 period = "fiscal_quarter"
 person = "rep_id"
+commit = "commit_call"
+best_case = "best_case_call"
 currency = "currency"
-amounts = { commit = "commit_call", best_case = "best_case_call" }
 
-[quotas]
-set_on = "set_on"
+[[files]]
+kind = "quotas"
+match = "quotas.csv"
+
+[files.columns]
+at = "set_on"
 period = "fiscal_quarter"
 person = "rep_id"
 amount = "quota"
 currency = "currency"
 
-[fx]
-effective_on = "effective_date"
+[[files]]
+kind = "rates"
+match = "fx.csv"
+
+[files.columns]
+at = "effective_date"
+effective = "effective_date"
 currency = "currency"
 to = "to"
 rate = "rate"

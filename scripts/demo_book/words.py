@@ -126,8 +126,8 @@ QUOTES = {
         ),
         (
             "She has not seen any figure yet, and please do not send her one.",
-            "I have seen no price from you. What are we talking about?",
-            "Nobody has shown me what this costs.",
+            "I have not taken the price upstairs yet.",
+            "Our COO does not know what this costs. I wait for a good moment.",
         ),
     ),
     "resources_named": Words(

@@ -11,7 +11,9 @@ from packaging.version import Version
 
 ROOT = Path(__file__).parents[2]
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
-PIN = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^ \\]+)(?P<marker> ;[^\\]*)?", re.M)
+PIN = re.compile(
+    r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^ \\]+)(?P<marker> ;[^\\]*)?", re.MULTILINE
+)
 
 
 def declared() -> list[Requirement]:
@@ -44,4 +46,4 @@ def test_every_pin_has_a_hash() -> None:
 def test_there_is_no_address_and_no_option() -> None:
     assert "://" not in LOCK
     assert "file:/" not in LOCK
-    assert not re.search(r"^-", LOCK, re.M)
+    assert not re.search(r"^-", LOCK, re.MULTILINE)

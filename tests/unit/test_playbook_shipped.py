@@ -109,8 +109,7 @@ def test_revenue_is_imminent_only_before_the_decision(before_decision: list[Gate
 
 def test_the_weight_rises_with_every_gate(playbook: Playbook) -> None:
     assert all(
-        later.weight_percent > earlier.weight_percent
-        for earlier, later in pairwise(playbook.gates)
+        later.weight_percent > earlier.weight_percent for earlier, later in pairwise(playbook.gates)
     )
 
 

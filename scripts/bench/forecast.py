@@ -1,0 +1,127 @@
+"""How long a forecast over a large book takes, cold, from the command line, and its peak memory.
+
+The book is generated as an import makes it: attested events, in the order of their deals, each deal
+opened, moved through stages, revised, and half of them closed.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from ledger.config import Settings
+from ledger.domain.events import Draft, EventPayload, Source, parse_payload
+from ledger.domain.ids import event_id_of
+from ledger.store.ledger import IMPORT_EVENTS_MAX, Ledger
+
+SOURCE = Source("bench")
+START = datetime(2025, 1, 1, tzinfo=UTC)
+STAGES = (("Discovery", 10), ("Proof", 40), ("Proposal", 60), ("Negotiation", 90))
+ASKED = ("forecast", "--as-of", "2026-02-10", "--period", "2026-Q1", "--format", "json")
+
+
+def deal_events(number: int, chance: random.Random) -> Iterator[Draft]:
+    """The history of one deal."""
+    opened = START + timedelta(minutes=number % 500_000)
+    close = date(2026, 1, 1) + timedelta(days=chance.randrange(180))
+    amount = {"amount": f"{chance.randrange(1_000, 500_000)}.00", "currency": "USD"}
+    yield _draft(
+        number,
+        0,
+        opened,
+        "deal-opened",
+        {
+            "name": f"Deal {number}",
+            "owner": f"rep-{number % 60}",
+            "amount": amount,
+            "close_date": close.isoformat(),
+        },
+    )
+    moves = chance.randrange(1, 4)
+    for step, (stage, probability) in enumerate(STAGES[:moves], start=1):
+        payload = {"stage": stage, "probability": probability}
+        yield _draft(number, step, opened + timedelta(days=9 * step), "stage-claimed", payload)
+    if chance.random() < 0.5:
+        pushed = {"close_date": (close + timedelta(days=30)).isoformat()}
+        yield _draft(number, 8, opened + timedelta(days=60), "deal-revised", pushed)
+    if chance.random() < 0.5:
+        outcome = chance.choice(("won", "lost", "no_decision"))
+        yield _draft(number, 9, opened + timedelta(days=90), "deal-closed", {"outcome": outcome})
+
+
+def _draft(number: int, step: int, at: datetime, kind: str, payload: dict[str, object]) -> Draft:
+    parsed: EventPayload = parse_payload(kind, payload)
+    event_id = event_id_of("bench", str(number), str(step))
+    return Draft(f"deal:{number:07d}", parsed, event_id, "bench", SOURCE, at, at)
+
+
+def fill(ledger: Ledger, deals: int) -> int:
+    """Import a generated book; return how many events it has."""
+    chance = random.Random(7)
+    chunk: list[Draft] = []
+    events = 0
+    for number in track(range(deals), description="Importing"):
+        chunk += deal_events(number, chance)
+        if len(chunk) > IMPORT_EVENTS_MAX - 20 or number == deals - 1:
+            events += ledger.import_events(chunk).added
+            chunk = []
+    return events
+
+
+def main(
+    deals: Annotated[int, typer.Option(help="How many deals.")] = 100_000,
+    repeats: Annotated[int, typer.Option(help="How often to ask.")] = 5,
+    home: Annotated[
+        Path | None, typer.Option(help="Keep the ledger here and use it again.")
+    ] = None,
+) -> None:
+    """Generate a book, import it, and ask for a forecast as a person would."""
+    with tempfile.TemporaryDirectory(prefix="qledger-bench-") as temporary:
+        settings = Settings(home=home or Path(temporary))
+        with Ledger.open(settings) as ledger:
+            started = time.perf_counter()
+            if ledger.head().size == 0:
+                fill(ledger, deals)
+            seconds_import = time.perf_counter() - started
+            events = ledger.head().size
+            seconds, peak_mib = ask(settings, repeats)
+    table = Table(
+        title=f"Forecast over {deals:,} deals, {events:,} events ({os.cpu_count()} cores)"
+    )
+    table.add_column("work")
+    table.add_column("result", justify="right")
+    table.add_row("import", f"{seconds_import:.1f} s ({events / seconds_import:,.0f} events/s)")
+    table.add_row("qledger forecast, best", f"{min(seconds):.2f} s")
+    table.add_row("qledger forecast, worst", f"{max(seconds):.2f} s")
+    table.add_row("peak memory of a process", f"{peak_mib:.0f} MiB")
+    Console(width=100).print(table)
+
+
+def ask(settings: Settings, repeats: int) -> tuple[list[float], float]:
+    """Seconds of each question, and the peak memory of the largest process, in MiB."""
+    command = [str(Path(sys.executable).parent / "qledger"), *ASKED]
+    environment = {**os.environ, "QLEDGER_HOME": str(settings.home)}
+    seconds = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+        seconds.append(time.perf_counter() - started)
+    return seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+
+
+if __name__ == "__main__":
+    typer.run(main)
