@@ -58,10 +58,10 @@ def resolve(asked: AsOf, present: Present, reader: LogReader) -> Basis:
         NotFound: `unknown-position`.
     """
     door = _Door(present, reader)
-    both = door.read(asked.as_of, "as_of") if asked.as_of else _Spelt(present.clock)
-    valid = door.read(asked.valid_at, "valid_at") if asked.valid_at else both
-    known = door.read(asked.known_at, "known_at") if asked.known_at else both
-    if asked.as_of is None and asked.valid_at and not asked.known_at:
+    both = _Spelt(present.clock) if asked.as_of is None else door.read(asked.as_of, "as_of")
+    valid = both if asked.valid_at is None else door.read(asked.valid_at, "valid_at")
+    known = both if asked.known_at is None else door.read(asked.known_at, "known_at")
+    if asked.as_of is None and asked.valid_at is not None and asked.known_at is None:
         known = valid
     if asked.horizon is not None and asked.horizon > present.head:
         raise NotFound(

@@ -84,7 +84,11 @@ class Book:
         Raises:
             NotFound: `unknown-deal`.
         """
-        events = self._reader.stream(self.basis, stream_name("deal", deal_id))
+        events = (
+            self._reader.stream(self.basis, stream_name("deal", deal_id))
+            if deal_id.isprintable()  # no other id can stand in the log, nor be asked for
+            else []
+        )
         if not events:
             raise NotFound(
                 "unknown-deal",
@@ -124,6 +128,8 @@ class Book:
             only: the one deal of this id.
             after: only deals behind this id.
         """
+        if not (only or "").isprintable():
+            return
         streams = category_range("deal")
         if after is not None:
             streams = streams._replace(first=stream_name("deal", after) + NEXT)

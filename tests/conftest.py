@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -21,6 +22,8 @@ from ledger.store.ledger import Ledger
 from ledger.store.migrate import migrate
 
 TEMPLATE = "qledger_template"
+
+FreshLedger = Callable[[], AbstractContextManager[tuple[Ledger, Settings]]]
 
 # A law holds or not; how long one example takes says more of the machine than of the law.
 hypothesis_settings.register_profile(
@@ -66,6 +69,20 @@ def ledger(settings: Settings) -> Iterator[Ledger]:
     """An open, empty ledger."""
     with Ledger.open(settings) as opened:
         yield opened
+
+
+@pytest.fixture
+def fresh_ledger(server: EmbeddedServer, tmp_path: Path) -> FreshLedger:
+    """Makes as many open, empty ledgers as a test wants, each dropped when it is left."""
+
+    @contextmanager
+    def opened() -> Iterator[tuple[Ledger, Settings]]:
+        with contextmanager(_database)(server, TEMPLATE) as url:
+            chosen = Settings(home=tmp_path, database_url=SecretStr(url), workers=1)
+            with Ledger.open(chosen) as made:
+                yield made, chosen
+
+    return opened
 
 
 def _database(server: EmbeddedServer, template: str) -> Iterator[str]:

@@ -48,7 +48,7 @@ def record(
     ] = None,
 ) -> None:
     """Record one event, after the rules of its stream have been asked."""
-    text = typer.get_text_stream("stdin").read() if payload == "-" else payload
+    text = typer.get_binary_stream("stdin").read() if payload == "-" else payload
     _record(stream, event_type, _json(text), actor, occurred_at, event_id, expected_version)
 
 
@@ -96,7 +96,7 @@ def playbook_publish(
         path = Path(service.__file__).parent / "playbooks" / f"{source}.toml"
     try:
         text = path.read_text(encoding="utf-8")
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput("unreadable-file", f"cannot read the playbook: {error}") from None
     playbook = parse_playbook(text, where=str(path))
     with open_ledger() as ledger:
@@ -171,7 +171,7 @@ def _say(stream: str, receipt: Receipt) -> None:
     write_line(f"{stream}: {receipt.type} {receipt.event_id} at position {receipt.position}{again}")
 
 
-def _json(text: str) -> dict[str, Any]:
+def _json(text: str | bytes) -> dict[str, Any]:
     try:
         value = orjson.loads(text)
     except orjson.JSONDecodeError as error:

@@ -47,7 +47,7 @@ class DealCursor(NamedTuple):
             raise InvalidInput(
                 "invalid-cursor", "no cursor of this ledger", where="after"
             ) from None
-        if not isinstance(deal, str) or cls.of(basis, wanted, deal).question != question:
+        if not isinstance(deal, str) or not deal.isprintable() or cls.of(basis, wanted, deal).question != question:
             raise InvalidInput(
                 "cursor-of-another-question",
                 "the cursor belongs to another basis or filter",

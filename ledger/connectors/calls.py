@@ -1,8 +1,8 @@
 """Calls, quotas and rates: what reps submit, and what the organisation sets.
 
 Law: a submission is known, and occurred, on its own date. A quota or a rate is known on the date
-that a column tells, else from its effective date on. A row's identity is its id, or what it is about
-(period, person or currencies, date); the same row with other content is rejected as
+that a column tells, else from its effective date on. A row's identity is its id, or what it is
+about (period, person or currencies, date); the same row with other content is rejected as
 `conflicting-change`, since a new submission has a new date.
 """
 
@@ -16,14 +16,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from ledger.connectors.columns import RowFault
 from ledger.connectors.facts import Amount, Ref
-from ledger.connectors.history import explain
 from ledger.connectors.importer import find_order, make_reader, ticker
 from ledger.connectors.mapping import load_mapping
-from ledger.connectors.reader import RowFault
 from ledger.connectors.report import FileReport, Report
 from ledger.connectors.rows import Row, open_table
+from ledger.connectors.scribe import explain
 from ledger.connectors.writing import (
+    NO_OPTIONS,
     Fault,
     ImportOptions,
     Progress,
@@ -59,7 +60,7 @@ def import_calls(
     ledger: Target,
     mapping_path: Path,
     files: Sequence[Path],
-    options: ImportOptions = ImportOptions(),  # noqa: B008 - frozen
+    options: ImportOptions = NO_OPTIONS,
     progress: Progress = no_progress,
 ) -> Report:
     """Bring in rep submissions, quotas and exchange rates.
@@ -170,7 +171,7 @@ class _Calls:
             amount = values.get(category)
             if amount is not None:
                 payload = ForecastCalled(
-                    period=period, person=person, category=category,  # type: ignore[arg-type]
+                    period=period, person=person, category=category,
                     amount=self._money(amount, values), note=values.get("note"),
                 )  # fmt: skip
                 steps.append(

@@ -1,6 +1,7 @@
 """Cells: one text to one value.
 
-Law: a cell is read to an exact value, or refused with a code and a reason, never read halfway. An empty cell is `None`. An amount keeps the digits that the file has, without currency signs and
+Law: a cell is read to an exact value, or refused with a code and a reason, never read halfway. An
+empty cell is `None`. An amount keeps the digits that the file has, without currency signs and
 thousands separators.
 """
 

@@ -25,37 +25,32 @@ go in; drafts come out. No clock, no database, no file.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
-from functools import lru_cache
-from typing import Any, NamedTuple, TypeVar
-from zoneinfo import ZoneInfo
+from collections.abc import Sequence
+from typing import Any
 
-from pydantic import ValidationError
-
-from ledger.connectors.facts import Amount, Change, DealFacts, DealRecord, Ref
-from ledger.connectors.stages import StageRule, Stages, says_no_decision
+from ledger.connectors.facts import Amount, Change, DealFacts, DealRecord
+from ledger.connectors.rules import Rules
+from ledger.connectors.scribe import (
+    REMOVED,
+    REOPENED,
+    Origin,
+    Scribe,
+    Telling,
+    attested,
+    category_claimed,
+    deal_closed,
+    money_value,
+    stage_claimed,
+)
+from ledger.connectors.stages import StageRule, says_no_decision
 from ledger.connectors.state import DEAL_FIELDS, Claimed, Told, fold_deal, told
-from ledger.connectors.writing import Fault, Step
-from ledger.domain.errors import InvalidInput
 from ledger.domain.events import (
     Category,
-    CategoryClaimed,
-    DealClosed,
     DealOpened,
-    DealRemoved,
-    DealReopened,
     DealRevised,
-    Draft,
     Event,
     EventPayload,
-    EvidenceRecorded,
-    MoneyValue,
     Outcome,
-    Source,
-    StageClaimed,
     StakeholderAdded,
     StakeholderChanged,
 )
@@ -63,72 +58,8 @@ from ledger.domain.ids import event_id_of
 from ledger.domain.money import Money
 from ledger.domain.times import Instant, format_instant, start_of_day
 
-_T = TypeVar("_T")
-
 _REVISED = ("name", "account", "owner", "amount", "close_date")
 _BEFORE, _AT, _AFTER = 0, 1, 2
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What an import applies to every deal.
-
-    Args:
-        system: the name of the source, part of every event's identity.
-        stages: what stages mean.
-        snapshot_at: when the records were as they are.
-        currency: the currency of an amount that says none.
-        zone: the time zone in which a close date begins.
-        snapshot_fields: fields that a history of whole rows tracks.
-        changed_fields: fields that a history of single changes tracks.
-        opened_stage: the stage of a deal when it opens, where no history tracks stages.
-        known_at_close: fields of a record that were known only when the deal closed.
-        contacts: contact id -> (name, email, title), for stakeholders.
-    """
-
-    system: str
-    stages: Stages
-    snapshot_at: Instant
-    currency: str
-    zone: ZoneInfo
-    snapshot_fields: frozenset[str] = frozenset()
-    changed_fields: frozenset[str] = frozenset()
-    opened_stage: str | None = None
-    known_at_close: frozenset[str] = frozenset()
-    contacts: Mapping[str, tuple[str | None, str | None, str | None]] = field(default_factory=dict)
-
-    def tracks(self, name: str) -> bool:
-        """Whether any history in the export tracks a field."""
-        return name in self.snapshot_fields or name in self.changed_fields
-
-
-@dataclass(slots=True)
-class Telling:
-    """What the facts of one deal become.
-
-    Args:
-        steps: new drafts, in the order in which they go into the ledger.
-        faults: rows that were rejected.
-        known: how many events the ledger has already.
-        tallies: how often something happened that the report tells.
-    """
-
-    steps: list[Step] = field(default_factory=list)
-    faults: list[Fault] = field(default_factory=list)
-    known: int = 0
-    tallies: Counter[str] = field(default_factory=Counter)
-
-
-class _Origin(NamedTuple):
-    """Where the events of one row come from, and how their ids begin."""
-
-    at: Instant
-    ref: Ref
-    record: str
-    actor: str
-    identity: str
-    prefix: str = ""
-    reconciled: bool = False
 
 
 def tell(facts: DealFacts, existing: Sequence[Event], rules: Rules) -> Telling:
@@ -142,19 +73,18 @@ def tell(facts: DealFacts, existing: Sequence[Event], rules: Rules) -> Telling:
     return _Teller(facts, existing, rules).tell()
 
 
-class _Teller:
+class _Teller(Scribe):
     """Tells one deal: holds the running state and collects the drafts."""
 
     def __init__(self, facts: DealFacts, existing: Sequence[Event], rules: Rules) -> None:
+        known = {event["event_id"]: event for event in existing}
+        super().__init__(rules.system, f"deal:{facts.id}", known)
         self.rules = rules
         self.id = facts.id
-        self.stream = f"deal:{facts.id}"
         self.record = facts.record
         self.extras = facts.extras
         self.state = Claimed()
-        self.out = Telling()
         self.existing = [told(event) for event in existing]
-        self.known = {event["event_id"]: event for event in existing}
         self.is_new = not any(event.type == "deal-opened" for event in self.existing)
         self.changes = self._distinct(facts.changes)
         self.opened_at = self._opened_at()
@@ -171,20 +101,20 @@ class _Teller:
             if item is None:
                 self._open()
             elif isinstance(item, Change):
-                self._attempt(item.ref, self._change, item)
+                self.attempt(item.ref, self._change, item)
             else:
                 self.state.apply(item)
         for extra in self.extras:
-            origin = _Origin(
+            origin = Origin(
                 extra.at or self.rules.snapshot_at, extra.ref, extra.record,
-                extra.actor or self.rules.system, extra.record,
+                extra.actor or self.system, extra.record,
             )  # fmt: skip
             undated = ("known_at", "occurred_at") if extra.at is None else ()
-            self._emit(origin, extra.payload, extra.change, undated)
+            self.emit(origin, extra.payload, extra.change, undated)
         if self.record is not None:
             if self.existing:
                 self.state = self._folded()
-            self._attempt(self.record.ref, self._reconcile, self.record)
+            self.attempt(self.record.ref, self._reconcile, self.record)
         return self.out
 
     def _timeline(self) -> list[Told | Change | None]:
@@ -204,7 +134,7 @@ class _Teller:
             items.append((self.opened_at, _BEFORE, 0, None))
         for event in self.existing:
             source = self.known[event.event_id]["source"]
-            ours = source["system"] == self.rules.system
+            ours = source["system"] == self.system
             if not (ours and source.get("record") in own):
                 opening = ours and source.get("record") == self.id
                 items.append((event.known_at, _BEFORE if opening else _AFTER, event.order, event))
@@ -220,7 +150,7 @@ class _Teller:
                 continue
             self.out.tallies["row-given-twice"] += 1
             if (first.at, first.fields, first.values) != (change.at, change.fields, change.values):
-                self._fault(
+                self.fault(
                     change.ref, "", change.record, "duplicate-record",
                     "the same row id stands before with other content",
                 )  # fmt: skip
@@ -259,7 +189,7 @@ class _Teller:
         if record is None:
             return
         at = self.opened_at
-        origin = _Origin(at, record.ref, self.id, self.rules.system, self.id)
+        origin = Origin(at, record.ref, self.id, self.system, self.id)
         given = {name: self._initial(name) for name in DEAL_FIELDS}
         given = {name: value for name, value in given.items() if value not in (None, ())}
         self.state.fields.update(given)
@@ -268,8 +198,8 @@ class _Teller:
         if record.dimensions:
             given["dimensions"] = dict(record.dimensions)
         if "amount" in given:
-            given["amount"] = _money_value(given["amount"])
-        self._attempt(record.ref, lambda _: self._emit(origin, DealOpened(**given), "opened"), None)
+            given["amount"] = money_value(given["amount"])
+        self.attempt(record.ref, lambda _: self.emit(origin, DealOpened(**given), "opened"), None)
         stage = self._initial("stage")
         if stage is not None and not self.rules.tracks("stage") and self._rule_of(stage).outcome:
             stage = self.rules.opened_stage
@@ -333,8 +263,8 @@ class _Teller:
 
     def _change(self, change: Change) -> None:
         values = dict(zip(change.fields, change.values, strict=True))
-        origin = _Origin(
-            change.at, change.ref, change.record, change.actor or self.rules.system,
+        origin = Origin(
+            change.at, change.ref, change.record, change.actor or self.system,
             change.record if not change.known_with else self.id, change.known_with,
         )  # fmt: skip
         before = len(self.out.steps)
@@ -356,12 +286,12 @@ class _Teller:
             self._revise(origin, revised)
         if values.get("is_deleted") and not self.state.removed:
             self.state.removed = True
-            self._emit(origin, _REMOVED, "removed")
+            self.emit(origin, REMOVED, "removed")
         if len(self.out.steps) == before:
             self.out.tallies["row-unchanged"] += 1
 
     def _claim(
-        self, origin: _Origin, stage: str, said: Category | None, probability: int | None,
+        self, origin: Origin, stage: str, said: Category | None, probability: int | None,
         close_date: Any,
     ) -> None:  # fmt: skip
         """A row or a record says that the deal is in a stage."""
@@ -380,13 +310,13 @@ class _Teller:
             state.outcome = None
             state.floor = origin.at
             self.out.tallies["reopened"] += 1
-            self._emit(origin, _REOPENED, "reopened")
+            self.emit(origin, REOPENED, "reopened")
         self._claim_category(origin, rule, outcome, said, moved=moved, ended=ended)
         if ended and outcome is not None:
             self._close(origin, outcome, close_date)
 
     def _claim_stage(
-        self, origin: _Origin, stage: str, rule: StageRule, probability: int | None
+        self, origin: Origin, stage: str, rule: StageRule, probability: int | None
     ) -> None:
         self.state.stage = stage
         if not (rule.told or self.rules.stages.learns):
@@ -394,13 +324,13 @@ class _Teller:
         inferred = ("gate",) if probability is not None else ("gate", "probability")
         if probability is None:
             probability = rule.probability
-        payload = _stage_claimed(stage, rule.gate, probability)
-        self._emit(origin, payload, "stage", inferred)
+        payload = stage_claimed(stage, rule.gate, probability)
+        self.emit(origin, payload, "stage", inferred)
         for criterion in rule.evidence:
-            self._emit(origin, _attested(criterion), f"evidence:{criterion}")
+            self.emit(origin, attested(criterion), f"evidence:{criterion}")
 
     def _claim_category(
-        self, origin: _Origin, rule: StageRule, outcome: Outcome | None, said: Category | None,
+        self, origin: Origin, rule: StageRule, outcome: Outcome | None, said: Category | None,
         *, moved: bool, ended: bool,
     ) -> None:  # fmt: skip
         inferred = True
@@ -425,12 +355,12 @@ class _Teller:
             self.state.category = category
             if inferred:
                 self.out.tallies["category-derived"] += 1
-            self._emit(
-                origin, _category_claimed(category), "category",
+            self.emit(
+                origin, category_claimed(category), "category",
                 ("category",) if inferred else (),
             )  # fmt: skip
 
-    def _say_category(self, origin: _Origin, category: Category) -> None:
+    def _say_category(self, origin: Origin, category: Category) -> None:
         """A row speaks of the category alone."""
         if category is not Category.CLOSED:
             self.said = (origin.at, category)
@@ -438,9 +368,9 @@ class _Teller:
             return
         if category != self.state.category:
             self.state.category = category
-            self._emit(origin, _category_claimed(category), "category")
+            self.emit(origin, category_claimed(category), "category")
 
-    def _close(self, origin: _Origin, outcome: Outcome, close_date: Any) -> None:
+    def _close(self, origin: Origin, outcome: Outcome, close_date: Any) -> None:
         state = self.state
         day = close_date or state.fields.get("close_date")
         if day is None and self.record is not None and not self.rules.tracks("close_date"):
@@ -456,25 +386,25 @@ class _Teller:
             reason = self.record.loss_reason
         state.outcome = outcome
         state.floor = origin.at
-        self._emit(
-            origin, _deal_closed(outcome, reason), f"closed:{outcome}",
+        self.emit(
+            origin, deal_closed(outcome, reason), f"closed:{outcome}",
             ("outcome", "seller_reason", "occurred_at"), occurred_at=occurred_at,
         )  # fmt: skip
 
-    def _revise(self, origin: _Origin, revised: dict[str, Any]) -> None:
+    def _revise(self, origin: Origin, revised: dict[str, Any]) -> None:
         given = dict(revised)
         if given.get("amount") is not None:
-            given["amount"] = _money_value(given["amount"])
+            given["amount"] = money_value(given["amount"])
         payload = DealRevised(**given)
         self.state.fields.update(revised)
-        self._emit(origin, payload, "revised:" + ",".join(sorted(revised)))
+        self.emit(origin, payload, "revised:" + ",".join(sorted(revised)))
 
     # --- the record at the snapshot --------------------------------------------------------------
 
     def _reconcile(self, record: DealRecord) -> None:
         at = self.rules.snapshot_at
-        origin = _Origin(
-            at, record.ref, f"{self.id}@{format_instant(at)}", self.rules.system, self.id,
+        origin = Origin(
+            at, record.ref, f"{self.id}@{format_instant(at)}", self.system, self.id,
             f"snapshot:{format_instant(at)}:", reconciled=True,
         )  # fmt: skip
         stage = record.values.get("stage")
@@ -506,26 +436,26 @@ class _Teller:
         self._reconcile_roles(origin, record)
 
     def _reconcile_fields(
-        self, origin: _Origin, revised: dict[str, Any], dimensions: dict[str, str]
+        self, origin: Origin, revised: dict[str, Any], dimensions: dict[str, str]
     ) -> None:
         self.state.fields.update(revised)
         self.state.dimensions.update(dimensions)
         given = dict(revised)
         if "amount" in given:
-            given["amount"] = _money_value(given["amount"])
+            given["amount"] = money_value(given["amount"])
         if dimensions:
             given["dimensions"] = dimensions
         names = sorted([*revised, *(f"dimensions.{key}" for key in dimensions)])
-        self._emit(origin, DealRevised(**given), "revised:" + ",".join(names))
+        self.emit(origin, DealRevised(**given), "revised:" + ",".join(names))
 
-    def _reconcile_removal(self, origin: _Origin, record: DealRecord) -> None:
+    def _reconcile_removal(self, origin: Origin, record: DealRecord) -> None:
         if record.is_deleted and not self.state.removed:
             self.state.removed = True
-            self._emit(origin, _REMOVED, "removed")
+            self.emit(origin, REMOVED, "removed")
         elif record.is_deleted is False and self.state.removed:
             self.out.tallies["restored"] += 1
 
-    def _reconcile_roles(self, origin: _Origin, record: DealRecord) -> None:
+    def _reconcile_roles(self, origin: Origin, record: DealRecord) -> None:
         """Stakeholders that the record names; a role has no history: it is the snapshot's word."""
         origin = origin._replace(reconciled=False)
         roles = {contact: role for role, contact in reversed(record.roles)}
@@ -537,11 +467,11 @@ class _Teller:
                     stakeholder=contact, name=name or contact, email=email, title=title, role=role
                 )
                 change = f"stakeholder:{contact}"
-                first = str(event_id_of(self.rules.system, self.id, change)) not in self.known
-                self._emit(origin._replace(prefix="") if first else origin, payload, change)
+                first = str(event_id_of(self.system, self.id, change)) not in self.known
+                self.emit(origin._replace(prefix="") if first else origin, payload, change)
             elif self.state.stakeholders[contact] != role:
                 payload = StakeholderChanged(stakeholder=contact, role=role)
-                self._emit(origin, payload, f"stakeholder:{contact}:role")
+                self.emit(origin, payload, f"stakeholder:{contact}:role")
             self.state.stakeholders[contact] = role
 
     # --- small rules -----------------------------------------------------------------------------
@@ -571,98 +501,3 @@ class _Teller:
             own = value.currency or currency or (self.record.currency if self.record else None)
             return Money(value.value, own or self.rules.currency)
         return value
-
-    def _attempt(self, ref: Ref, work: Callable[[_T], None], item: _T) -> None:
-        """Do it, or reject the row whose values no event can carry."""
-        count = len(self.out.steps)
-        try:
-            work(item)
-        except (ValidationError, InvalidInput) as error:
-            del self.out.steps[count:]
-            self._fault(ref, *explain(error))
-
-    def _fault(self, ref: Ref, column: str, value: str, code: str, reason: str) -> None:
-        self.out.faults.append(Fault(ref, column, value, code, reason))
-
-    def _emit(
-        self, origin: _Origin, payload: EventPayload, change: str,
-        inferred: tuple[str, ...] = (), occurred_at: Instant | None = None,
-    ) -> None:  # fmt: skip
-        """Add a draft, unless the ledger has it."""
-        event_id = event_id_of(self.rules.system, origin.identity, origin.prefix + change)
-        occurred_at = occurred_at or origin.at
-        if self.known and (recorded := self.known.get(str(event_id))) is not None:
-            self._recognise(origin, recorded, payload, inferred, occurred_at)
-            return
-        draft = Draft(
-            self.stream, payload, event_id, origin.actor,
-            Source(self.rules.system, origin.record), occurred_at, origin.at,
-        )  # fmt: skip
-        self.out.steps.append(Step(draft, origin.ref, origin.reconciled))
-
-    def _recognise(
-        self, origin: _Origin, recorded: Event, payload: EventPayload,
-        inferred: tuple[str, ...], occurred_at: Instant,
-    ) -> None:  # fmt: skip
-        """An event of that id is there: it must say the same, but for what was inferred."""
-        told_now, told_then = payload.to_json(), dict(recorded["payload"])
-        differs = [
-            name
-            for name in sorted(told_now.keys() | told_then.keys())
-            if told_now.get(name) != told_then.get(name)
-        ]
-        if occurred_at != datetime.fromisoformat(recorded["occurred_at"]):
-            differs.append("occurred_at")
-        if origin.at != datetime.fromisoformat(recorded["known_at"]):
-            differs.append("known_at")
-        if origin.actor != recorded["actor"]:
-            differs.append("actor")
-        if any(name not in inferred for name in differs):
-            name = next(name for name in differs if name not in inferred)
-            self._fault(
-                origin.ref, name, str(told_now.get(name, "")), "conflicting-change",
-                f"the ledger has this row with another {name}; what is recorded stays",
-            )  # fmt: skip
-            return
-        if differs:
-            self.out.tallies["inferred-otherwise"] += 1
-        self.out.known += 1
-
-
-def explain(error: ValidationError | InvalidInput) -> tuple[str, str, str, str]:
-    """(column, value, code, reason) of what a payload refused."""
-    if isinstance(error, InvalidInput):
-        return "", "", error.code, error.message
-    first = error.errors(include_url=False)[0]
-    code = first.get("ctx", {}).get("code", "invalid-value")
-    column = ".".join(str(part) for part in first["loc"])
-    return column, str(first["input"])[:200], code, first["msg"]
-
-
-_REMOVED = DealRemoved()
-_REOPENED = DealReopened()
-
-
-@lru_cache(maxsize=4096)
-def _stage_claimed(stage: str, gate: str | None, probability: int | None) -> StageClaimed:
-    return StageClaimed(stage=stage, gate=gate, probability=probability)
-
-
-@lru_cache(maxsize=16)
-def _category_claimed(category: Category) -> CategoryClaimed:
-    return CategoryClaimed(category=category)
-
-
-@lru_cache(maxsize=4096)
-def _deal_closed(outcome: Outcome, reason: str | None) -> DealClosed:
-    return DealClosed(outcome=outcome, seller_reason=reason)
-
-
-@lru_cache(maxsize=256)
-def _attested(criterion: str) -> EvidenceRecorded:
-    return EvidenceRecorded(criterion=criterion, stance="supports", source_kind="crm")
-
-
-@lru_cache(maxsize=65_536)
-def _money_value(money: Money) -> MoneyValue:
-    return MoneyValue(amount=money.amount, currency=money.currency)

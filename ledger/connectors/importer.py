@@ -1,9 +1,9 @@
 """The importer: files in, events in the ledger, and a report that adds up.
 
-Law: everything is read before anything is written. Deals are written in chunks that end where a deal
-ends; a chunk is all or nothing. An import that is killed and run again gives the ledger that one run
-would have given, because events are found again by their ids and a deal's events depend on nothing
-but its facts.
+Law: everything is read before anything is written. Deals are written in chunks that end where a
+deal ends; a chunk is all or nothing. An import that is killed and run again gives the ledger that
+one run would have given, because events are found again by their ids and a deal's events depend on
+nothing but its facts.
 """
 
 from __future__ import annotations
@@ -14,17 +14,21 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from ledger.connectors import sentences
+from ledger.connectors.columns import currency_of_column
 from ledger.connectors.dates import DateOrder, DateReader, OrderVotes, count_orders, is_slashed
 from ledger.connectors.dates import settle_order as settle
 from ledger.connectors.facts import Facts
-from ledger.connectors.history import Rules, Telling, tell
+from ledger.connectors.history import tell
 from ledger.connectors.mapping import FileMap, Mapping, load_mapping
 from ledger.connectors.parties import tell_account, tell_person
-from ledger.connectors.reader import FileReader, currency_of_column
+from ledger.connectors.reader import FileReader
 from ledger.connectors.report import Report
 from ledger.connectors.rows import Table, open_table
+from ledger.connectors.rules import Rules
+from ledger.connectors.scribe import Telling
 from ledger.connectors.stages import NOTHING_LEARNED, Stages, learn
 from ledger.connectors.writing import (
+    NO_OPTIONS,
     Fault,
     ImportOptions,
     Progress,
@@ -58,7 +62,7 @@ def import_csv(
     ledger: Target,
     mapping_path: Path,
     files: Sequence[Path],
-    options: ImportOptions = ImportOptions(),
+    options: ImportOptions = NO_OPTIONS,
     progress: Progress = no_progress,
 ) -> Report:
     """Bring in the exports of any CRM, by a mapping.
@@ -204,8 +208,8 @@ class _Import:
         if facts.newest is not None and given < facts.newest:
             raise InvalidInput(
                 "snapshot-too-early",
-                f"the files hold changes up to {format_instant(facts.newest)}, after the snapshot's "
-                f"time {format_instant(given)}",
+                f"the files hold changes up to {format_instant(facts.newest)}, after the "
+                f"snapshot's time {format_instant(given)}",
                 hint="leave --snapshot-at out, or give a later time",
             )
         return given

@@ -10,11 +10,10 @@ that wrote it adds nothing.
 from __future__ import annotations
 
 import gzip
-import io
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, cast
 from uuid import UUID
 
 import orjson
@@ -23,6 +22,7 @@ from ledger.connectors.facts import Ref
 from ledger.connectors.report import FileReport, Reject, Report
 from ledger.connectors.writing import (
     CHUNK_EVENTS_MAX,
+    NO_OPTIONS,
     Fault,
     ImportOptions,
     ImportResult,
@@ -90,7 +90,7 @@ def export_events(
 def import_events(
     ledger: EventTarget,
     path: Path,
-    options: ImportOptions = ImportOptions(),  # noqa: B008 - frozen
+    options: ImportOptions = NO_OPTIONS,
     progress: Progress = no_progress,
 ) -> Report:
     """Bring in canonical events.
@@ -313,12 +313,15 @@ def _taken(step: Step) -> Fault:
     )  # fmt: skip
 
 
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """The lines of a file with their numbers, from 1; a line that is too long is cut there."""
+def _open_bytes(path: Path) -> BinaryIO:
     with path.open("rb") as raw:
         zipped = raw.read(2) == b"\x1f\x8b"
-    stream: IO[bytes] = io.BufferedReader(gzip.open(path, "rb")) if zipped else path.open("rb")  # type: ignore[arg-type]
-    with stream:
+    return cast("BinaryIO", gzip.open(path, "rb")) if zipped else path.open("rb")
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The lines of a file with their numbers, from 1; a line that is too long is cut there."""
+    with _open_bytes(path) as stream:
         number = 0
         try:
             while line := stream.readline(_LINE_BYTES_MAX + 2):

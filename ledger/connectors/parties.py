@@ -1,8 +1,8 @@
 """Accounts and sellers: their records become events.
 
 Law: an account or a person is opened once, at the record's own date or at the snapshot. What a
-later export tells otherwise is a revision at that export's snapshot. An empty cell clears nothing. A
-person's name and e-mail have no revision: a change of them is counted and left out.
+later export tells otherwise is a revision at that export's snapshot. An empty cell clears nothing.
+A person's name and e-mail have no revision: a change of them is counted and left out.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from ledger.connectors.facts import AccountRecord, PersonRecord
-from ledger.connectors.history import Rules, Telling, explain
+from ledger.connectors.rules import Rules
+from ledger.connectors.scribe import Telling, explain
 from ledger.connectors.state import fold_fields, told
 from ledger.connectors.writing import Fault, Step
 from ledger.domain.events import (

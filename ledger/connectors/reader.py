@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from pydantic import ValidationError
 
-from ledger.connectors import cells
-from ledger.connectors.cells import Memo
+from ledger.connectors.columns import Columns, RowFault, names_of
 from ledger.connectors.dates import DateReader, Unreadable
 from ledger.connectors.facts import (
     HISTORY_FIELDS,
@@ -32,10 +30,9 @@ from ledger.connectors.facts import (
 from ledger.connectors.mapping import FileMap
 from ledger.connectors.report import FileReport, Reject
 from ledger.connectors.rows import Row, Table
-from ledger.connectors.stages import Stages, StageSample, category_named, plain
+from ledger.connectors.stages import Stages, StageSample, plain
 from ledger.domain.errors import InvalidInput
-from ledger.domain.events import Category, EventPayload, EvidenceRecorded, StakeholderAdded
-from ledger.domain.money import minor_units
+from ledger.domain.events import EventPayload, EvidenceRecorded, StakeholderAdded
 from ledger.domain.times import Instant, format_instant
 
 FIELD_NAMES = {
@@ -51,34 +48,9 @@ _RECORD_FIELDS = (
     "products", "playbook",
 )  # fmt: skip
 _FLAG_FIELDS = ("is_closed", "is_won")
-_DATES = frozenset({"at", "opened", "closed", "modified", "joined", "effective"})
-_IDS = frozenset({"id", "deal", "account", "owner", "changed_by", "person", "parent", "manager",
-                  "economic_buyer", "champion", "said_by", "reports_to"})  # fmt: skip
-_PAST = frozenset({"at", "opened", "joined"})
 
 
-class RowFault(Exception):
-    """A row that cannot be used: the column, its value, a stable code, the reason."""
-
-    def __init__(self, column: str, value: str, code: str, reason: str) -> None:
-        super().__init__(reason)
-        self.column = column
-        self.value = value
-        self.code = code
-        self.reason = reason
-
-
-class _Field(NamedTuple):
-    """One field of a file: where it stands and how it is read."""
-
-    name: str
-    place: int
-    column: str
-    read: Callable[[str], Any]
-    replace: Mapping[str, str] | None
-
-
-class FileReader:
+class FileReader(Columns):
     """Reads the files of one import into facts.
 
     Args:
@@ -96,17 +68,12 @@ class FileReader:
     ) -> None:  # fmt: skip
         self.facts = Facts()
         self.rejects: list[Reject] = []
-        self.tallies: Counter[str] = Counter()
+        super().__init__(dates, prefix, clock, values)
         self.samples: list[StageSample] = []
         self._files = 0
-        self._dates = dates
-        self._prefix = prefix
-        self._clock = clock
         self._stages = stages
         self._reject_unknown_stages = reject_unknown_stages
-        self._values = values
         self._contents: Counter[str] = Counter()
-        self._categories: Memo[Category | None] = Memo(category_named)
 
     def read(self, table: Table, entry: FileMap, progress: Callable[[int], None]) -> FileReport:
         """Read one file.
@@ -157,125 +124,6 @@ class FileReader:
         progress(count)
         return report
 
-    # --- fields ----------------------------------------------------------------------------------
-
-    def _fields(self, table: Table, entry: FileMap) -> list[_Field]:
-        found = []
-        for name, column in entry.columns.items():
-            if column in table.columns:
-                read = self._reader_of(name, entry.kind, column, entry.product_separator)
-                found.append(
-                    _Field(name, table.columns.index(column), column, read, self._values.get(name))
-                )
-        return found
-
-    def _reader_of(
-        self, name: str, kind: str, column: str, separator: str | None
-    ) -> Callable[[str], Any]:
-        if name in _DATES:
-            return self._instant if name in _PAST else self._any_instant
-        if name == "close_date":
-            return lambda text: self._dates.day(text) if text else None
-        if name in _IDS:
-            return cells.identifier(self._prefix)
-        if name in ("amount", "commit", "best_case", "pipeline"):
-            return Memo(cells.amount_in(currency_of_column(column))).__getitem__
-        if name == "category":
-            return self._category
-        if name in ("is_closed", "is_won", "is_deleted"):
-            return Memo(cells.boolean).__getitem__
-        if name == "products":
-            return Memo(partial(_products, separator)).__getitem__
-        if name == "currency" and kind != "rates":
-            return Memo(_currency).__getitem__
-        simple: dict[str, Callable[[str], Any]] = {
-            "probability": Memo(cells.percent).__getitem__,
-            "email": self._email,
-            "stage": Memo(cells.text_of(cells.LABEL_CHARS_MAX)).__getitem__,
-            "name": cells.text_of(cells.NAME_CHARS_MAX),
-            "loss_reason": cells.text_of(cells.TEXT_CHARS_MAX),
-            "quote": cells.text_of(cells.TEXT_CHARS_MAX),
-            "note": cells.text_of(cells.TEXT_CHARS_MAX),
-            "link": cells.text_of(2000),
-            "old_value": cells.text_of(cells.TEXT_CHARS_MAX),
-            "new_value": cells.text_of(cells.TEXT_CHARS_MAX),
-        }
-        return simple.get(name, cells.text_of(cells.LABEL_CHARS_MAX))
-
-    def _any_instant(self, text: str) -> Instant | None:
-        return self._dates.instant(text) if text else None
-
-    def _instant(self, text: str) -> Instant | None:
-        if not text:
-            return None
-        instant = self._dates.instant(text)
-        if instant > self._clock:
-            raise Unreadable(
-                "in-the-future", "later than the ledger's clock: it cannot be known yet"
-            )
-        return instant
-
-    def _category(self, text: str) -> Category | None:
-        if not text:
-            return None
-        category = self._categories[text]
-        if category is None:
-            self.tallies[f"unknown-category:{text[:60]}"] += 1
-        return category
-
-    def _email(self, text: str) -> str | None:
-        address = cells.email(text)
-        if address is None and text:
-            self.tallies["email-unreadable"] += 1
-        return address
-
-    def _values_of(self, fields: Sequence[_Field], row: Row) -> list[Any]:
-        """The values of a row, in the order of its fields."""
-        values = []
-        for name, place, column, read, replace in fields:
-            text = row.cells[place]
-            if replace is not None and text in replace:
-                text = replace[text]
-                self.tallies[f"replaced:{name}"] += 1
-            try:
-                values.append(read(text))
-            except Unreadable as fault:
-                raise RowFault(column, text, fault.code, fault.reason) from None
-        return values
-
-    def values_of(self, table: Table, entry: FileMap) -> Callable[[Row], dict[str, Any]]:
-        """A function that reads a row's fields, constants among them, by name."""
-        fields = self._fields(table, entry)
-        constants = self._constants(entry)
-        names = [found.name for found in fields]
-
-        def values(row: Row) -> dict[str, Any]:
-            return constants | dict(zip(names, self._values_of(fields, row), strict=True))
-
-        return values
-
-    def _labels_of(self, table: Table, entry: FileMap) -> Callable[[Row], dict[str, str]]:
-        """A function that reads a row's dimensions, the empty ones left out."""
-        dimensions = [
-            (key, table.columns.index(column), self._values.get(key, {}))
-            for key, column in entry.dimensions.items()
-        ]
-        read_label = Memo(cells.text_of(cells.LABEL_CHARS_MAX))
-
-        def labels(row: Row) -> dict[str, str]:
-            found = {}
-            for key, place, replace in dimensions:
-                text = row.cells[place]
-                try:
-                    label = read_label[replace.get(text, text)]
-                except Unreadable as fault:
-                    raise RowFault(key, text, fault.code, fault.reason) from None
-                if label is not None:
-                    found[key] = label
-            return found
-
-        return labels
-
     def _taker(
         self, table: Table, entry: FileMap, file: int, report: FileReport
     ) -> Callable[[Row], None]:
@@ -285,8 +133,8 @@ class FileReader:
         if entry.kind == "field_history":
             return self._field_history_taker(table, entry, file, report)
         values = self.values_of(table, entry)
-        labels = self._labels_of(table, entry)
-        present = frozenset({*entry.constants, *_columns(self._fields(table, entry))})
+        labels = self.labels_of(table, entry)
+        present = frozenset({*entry.constants, *names_of(self.columns_of(table, entry))})
         simple: dict[str, Callable[[Ref, Row], None]] = {
             "deals": lambda ref, row: self._deal(ref, values(row), labels(row), present),
             "accounts": lambda ref, row: self._account(ref, values(row), labels(row)),
@@ -304,15 +152,6 @@ class FileReader:
                 hint="bring calls, quotas and rates in with `qledger import calls`",
             )
         return lambda row: take(Ref(file, row.number), row)
-
-    def _constants(self, entry: FileMap) -> dict[str, Any]:
-        try:
-            return {
-                name: self._reader_of(name, entry.kind, "", None)(text)
-                for name, text in entry.constants.items()
-            }
-        except Unreadable as fault:
-            raise InvalidInput("invalid-mapping", f"a constant cannot be read: {fault}") from None
 
     # --- rows by kind ----------------------------------------------------------------------------
 
@@ -356,18 +195,18 @@ class FileReader:
     def _history_taker(
         self, table: Table, entry: FileMap, file: int, report: FileReport
     ) -> Callable[[Row], None]:
-        fields, constants = self._fields(table, entry), self._constants(entry)
-        labels = self._labels_of(table, entry)
+        fields, constants = self.columns_of(table, entry), self.constants_of(entry)
+        labels = self.labels_of(table, entry)
         is_log = entry.kind == "event_log"
         said = ("stage",) if is_log else HISTORY_FIELDS
         names = [found.name for found in fields]
         layout = tuple(name for name in names if name in said)
         places = [names.index(name) for name in layout]
         self.facts.snapshot_fields.update(layout)
-        columns = _columns(fields)
+        columns = names_of(fields)
 
         def take(row: Row) -> None:
-            read = self._values_of(fields, row)
+            read = self.read_row(fields, row)
             values = dict(zip(names, read, strict=True))
             if constants:
                 values = constants | values
@@ -398,9 +237,9 @@ class FileReader:
     def _field_history_taker(
         self, table: Table, entry: FileMap, file: int, report: FileReport
     ) -> Callable[[Row], None]:
-        values_of, columns = self.values_of(table, entry), _columns(self._fields(table, entry))
+        values_of, columns = self.values_of(table, entry), names_of(self.columns_of(table, entry))
         names = {**FIELD_NAMES, **{plain(name): ours for name, ours in entry.fields.items()}}
-        readers = {name: self._reader_of(name, "history", "", None) for name in set(names.values())}
+        readers = {name: self.reader_of(name, "history", "", None) for name in set(names.values())}
         with_olds = "old_value" in entry.columns and "old_value" in columns
 
         def read_value(field: str, column: str, text: str | None) -> Any:
@@ -520,44 +359,6 @@ class FileReader:
         if self._reject_unknown_stages and stage is not None and not self._stages.rule(stage).told:
             raise RowFault("stage", stage, "unknown-stage", "the mapping does not know this stage")
         return stage
-
-
-def currency_of_column(column: str) -> str | None:
-    """The currency that a column's name ends in: `amount_usd`, `Amount (EUR)`."""
-    tail = column.rstrip(") ").replace("(", " ").replace("_", " ").split()
-    if len(tail) < 2 or len(tail[-1]) != 3 or not tail[-1].isalpha():
-        return None
-    code = tail[-1].upper()
-    try:
-        minor_units(code)
-    except InvalidInput:
-        return None
-    return code
-
-
-def _currency(text: str) -> str | None:
-    if not text:
-        return None
-    try:
-        minor_units(text.upper())
-    except InvalidInput as error:
-        raise Unreadable(error.code, error.message) from None
-    return text.upper()
-
-
-def _products(separator: str | None, text: str) -> tuple[str, ...]:
-    read = cells.text_of(cells.NAME_CHARS_MAX)
-    parts = text.split(separator) if separator else [text]
-    found = tuple(part.strip() for part in parts if part.strip())
-    if len(found) > 50:
-        raise Unreadable("too-many-parts", "more than 50 products")
-    for part in found:
-        read(part)
-    return found
-
-
-def _columns(fields: Sequence[_Field]) -> dict[str, str]:
-    return {found.name: found.column for found in fields}
 
 
 def _full_name(values: Mapping[str, Any]) -> str | None:

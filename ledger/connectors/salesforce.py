@@ -1,9 +1,9 @@
 """Salesforce exports: files are found by their columns.
 
 Law: a file is what its columns make it, whatever its name. Names of columns are compared without
-case, blanks and punctuation, so that `OpportunityId`, `opportunity_id` and `Opp ID` are one. What is found
-becomes a mapping, and from there on nothing is particular to Salesforce. Files that are nothing we
-know are listed in the report as ignored.
+case, blanks and punctuation: `OpportunityId`, `opportunity_id` and `Opp ID` are one. What is
+found becomes a mapping, and from there on nothing is particular to Salesforce. Files that are
+nothing we know are listed in the report as ignored.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from collections.abc import Mapping as Dict
 from collections.abc import Sequence
 from pathlib import Path
 
-from ledger.connectors.importer import ImportOptions, Progress, Target, no_progress, run_import
+from ledger.connectors.importer import run_import
 from ledger.connectors.mapping import FIELDS, FileMap, Kind, Mapping
 from ledger.connectors.report import Report
 from ledger.connectors.rows import Table, open_table
 from ledger.connectors.stages import plain
+from ledger.connectors.writing import NO_OPTIONS, ImportOptions, Progress, Target, no_progress
 from ledger.domain.errors import InvalidInput
 
 FILES_MAX = 500
@@ -121,7 +122,7 @@ _DIMENSIONS: dict[Kind, Dict[str, Sequence[str]]] = {
 def import_salesforce(
     ledger: Target,
     directory: Path,
-    options: ImportOptions = ImportOptions(),  # noqa: B008 - frozen
+    options: ImportOptions = NO_OPTIONS,
     progress: Progress = no_progress,
 ) -> Report:
     """Bring in a folder of Salesforce exports.

@@ -85,6 +85,9 @@ class ImportOptions:
     home: Path | None = None
 
 
+NO_OPTIONS = ImportOptions()
+
+
 class Step(NamedTuple):
     """A draft, the row it came from, and whether it is a difference found at the snapshot."""
 

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from ledger.domain.times import Instant
 
+_UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 
 def event_id_at(instant: Instant) -> UUID:
     """A new UUIDv7 (RFC 9562, 5.7) for an event made at that instant."""
-    milliseconds = int(instant.timestamp() * 1000)
+    milliseconds = (instant - _UNIX_EPOCH) // timedelta(milliseconds=1)
     value = milliseconds << 80 | secrets.randbits(80)
     return UUID(int=_stamp(value, version=7))
 

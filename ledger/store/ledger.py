@@ -9,6 +9,7 @@ versions are 1, 2, 3, ... without a gap. All of one call is recorded, or nothing
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from typing import NamedTuple, Self
@@ -31,8 +32,10 @@ from ledger.store.recorder import LedgerFactory, LedgerMapper
 
 RECORD_EVENTS_MAX = 1_000
 IMPORT_EVENTS_MAX = 5_000
-ATTEMPTS_MAX = 20
-"""How often a write is tried when other writers keep being first."""
+OPTIMISTIC_ATTEMPTS_MAX = 3
+"""How often a write is tried before it waits for its turn and holds the lock from the start."""
+
+ATTEMPTS_MAX = 6
 
 TEXT_CHARACTERS_MAX = 200
 """Of an actor, and of a source's system and record."""
@@ -230,17 +233,18 @@ class Ledger(Application[str]):
     def _record_drafts(
         self, connection: Connection, stream: str, drafts: Sequence[Draft], expected: int | None
     ) -> Recorded:
-        for _ in range(ATTEMPTS_MAX):
-            last = self._version_to_follow(connection, stream, expected)
-            if last is not None:
-                prepared = [prepare(draft, n) for n, draft in enumerate(drafts, last + 1)]
-                try:
-                    return self._added(log.append(connection, prepared), prepared)
-                except psycopg.errors.UniqueViolation:
-                    self._versions.forget([stream])
-            else:
-                prepared = [prepare(draft, n) for n, draft in enumerate(drafts, 1)]
-            earlier = _recorded_earlier(connection, prepared)
+        for attempt in range(ATTEMPTS_MAX):
+            prepared: list[Prepared] = []
+            landed = None
+            with suppress(psycopg.errors.UniqueViolation), _turn(connection, attempt):
+                last = self._version_to_follow(connection, stream, expected)
+                if last is not None:
+                    prepared = [prepare(draft, n) for n, draft in enumerate(drafts, last + 1)]
+                    landed = log.append(connection, prepared)
+            if landed is not None:
+                return self._added(landed, prepared)
+            self._versions.forget([stream])
+            earlier = _recorded_earlier(connection, prepared or [prepare(d, 1) for d in drafts])
             if earlier is not None:
                 return earlier
             if expected is not None:
@@ -269,7 +273,7 @@ class Ledger(Application[str]):
         """
         seen = self._versions.get(stream)
         if seen is None or (expected is not None and seen < expected):
-            seen = log.last_versions(connection, [stream]).get(stream, 0)
+            seen = log.last_version(connection, stream)
             self._versions.saw([(stream, seen)])
         if expected is None:
             return seen
@@ -277,23 +281,23 @@ class Ledger(Application[str]):
 
     def _import(self, connection: Connection, drafts: Sequence[Draft], *, strict: bool) -> Imported:
         todo, known, conflicts = _without_repeats(drafts)
-        for _ in range(ATTEMPTS_MAX):
+        for attempt in range(ATTEMPTS_MAX):
             if strict and conflicts:
                 raise conflicts[0][1]
             if not todo:
                 return Imported(0, known, conflicts)
-            prepared = self._numbered(connection, todo.values())
-            try:
-                appended = log.copy_in(connection, [log.copy_row(event) for event in prepared])
-            except psycopg.errors.UniqueViolation:
-                self._versions.forget({event.stream for event in prepared})
-                same, other = _already_there(connection, todo)
-                known += len(same)
-                conflicts += [(index, _id_taken(todo[index])) for index in other]
-                todo = {i: d for i, d in todo.items() if i not in same and i not in other}
-            else:
-                self._added(appended, prepared)
+            landed = None
+            with suppress(psycopg.errors.UniqueViolation), _turn(connection, attempt):
+                prepared = self._numbered(connection, todo.values())
+                landed = log.copy_in(connection, [log.copy_row(event) for event in prepared])
+            if landed is not None:
+                self._added(landed, prepared)
                 return Imported(len(prepared), known, conflicts)
+            self._versions.forget({draft.stream for draft in todo.values()})
+            same, other = _already_there(connection, todo)
+            known += len(same)
+            conflicts += [(index, _id_taken(todo[index])) for index in other]
+            todo = {i: d for i, d in todo.items() if i not in same and i not in other}
         raise Conflict(
             "stream-moved", "other writers kept changing these streams", hint="import again"
         )
@@ -365,6 +369,11 @@ class Ledger(Application[str]):
     def _is_future(self, instant: Instant) -> bool:
         """Whether it is later than the database's clock, which is asked only when need be."""
         return instant > self._clock_seen and instant > self.clock()
+
+
+def _turn(connection: Connection, attempt: int) -> AbstractContextManager[object]:
+    """Where an attempt is made: first optimistically, then alone, so that it comes to an end."""
+    return nullcontext() if attempt < OPTIMISTIC_ATTEMPTS_MAX else log.alone(connection)
 
 
 class _Versions:

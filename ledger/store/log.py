@@ -8,7 +8,8 @@ Nothing here knows what an event means.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from hashlib import sha256
 from typing import LiteralString, NamedTuple
@@ -90,6 +91,14 @@ _COPY_TRAILER = b"\xff\xff"
 _COPY_EVENTS_PER_WRITE = 250
 _row_head = struct.Struct(">hiqiqiqiqiiibi16si").pack
 _size = struct.Struct(">i").pack
+
+
+@contextmanager
+def alone(connection: Connection) -> Iterator[None]:
+    """Hold the lock of the append for several statements: nobody else writes meanwhile."""
+    with connection.transaction():
+        connection.execute(_LOCK_HEAD, prepare=True)
+        yield
 
 
 class CopyRow(NamedTuple):
@@ -179,6 +188,9 @@ READ_BATCH = 1_000
 
 _COLUMNS: LiteralString = "position, stream, stream_version, type, envelope"
 _SELECT: LiteralString = f"SELECT {_COLUMNS} FROM qledger.event WHERE "  # noqa: S608 - constants
+_LAST_VERSION = """
+SELECT stream_version FROM qledger.event WHERE stream = %s ORDER BY stream_version DESC LIMIT 1
+"""
 _LAST_VERSIONS = """
 SELECT stream, (SELECT max(stream_version) FROM qledger.event e WHERE e.stream = wanted.stream)
 FROM unnest(%b) AS wanted (stream)
@@ -205,6 +217,12 @@ def last_versions(connection: Connection, streams: Sequence[str]) -> dict[str, i
     parameters = [arrays.texts(streams)]
     rows = connection.execute(_LAST_VERSIONS, parameters, prepare=True, binary=True)
     return {stream: version for stream, version in rows if version is not None}
+
+
+def last_version(connection: Connection, stream: str) -> int:
+    """The last version of a stream; 0 when it has no events."""
+    row = connection.execute(_LAST_VERSION, [stream], prepare=True, binary=True).fetchone()
+    return 0 if row is None else int(row[0])
 
 
 def envelopes_of(connection: Connection, event_ids: Sequence[UUID]) -> dict[UUID, bytes]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from uuid import UUID, uuid4
 
@@ -54,7 +54,7 @@ def test_readers_that_follow_during_a_race_miss_nothing(ledger: Ledger) -> None:
         with ledger.recorder.subscribe(gt=0) as subscription:
             for notification in subscription:
                 seen.append(notification.id)
-                if len(seen) == total:
+                if len(seen) == total or (stop.is_set() and len(seen) == ledger.head().size):
                     return seen
         return seen
 
@@ -63,12 +63,32 @@ def test_readers_that_follow_during_a_race_miss_nothing(ledger: Ledger) -> None:
         follower = pool.submit(follow)
         subscriber = pool.submit(subscribe, total)
         writers = [pool.submit(write, n) for n in range(WRITERS)]
-        assert sum(writer.result() for writer in writers) == total
+        wait(writers)
         stop.set()
+        assert sum(writer.result() for writer in writers) == total
         assert follower.result() == list(range(1, total + 1))
         assert subscriber.result() == list(range(1, total + 1))
     with ledger.database.connection() as connection:
         assert check_log(connection) == (total, (), 0)
+
+
+def test_many_who_write_one_stream_all_come_to_an_end(ledger: Ledger) -> None:
+    now = ledger.clock()
+    ledgers = [Ledger.open(ledger.database.settings) for _ in range(WRITERS)]
+
+    def write(writer: Ledger) -> None:
+        for n in range(25):
+            if n % 2:
+                writer.record([draft("deal:1", now)])
+            else:
+                writer.import_events([draft("deal:1", now)])
+
+    with ThreadPoolExecutor(WRITERS) as pool:
+        list(pool.map(write, ledgers))
+    for each in ledgers:
+        each.close()
+    versions = [event["stream_version"] for event in ledger.stream("deal:1")]
+    assert versions == list(range(1, WRITERS * 25 + 1))
 
 
 def test_of_many_writers_with_one_decision_one_wins(ledger: Ledger) -> None:

@@ -46,11 +46,9 @@ def deal_differences(said: Imported, oracle: Oracle, basis: Basis) -> list[str]:
 
 
 def _answers(product: Answer, oracle: Answer) -> list[str]:
-    found = [
-        f"{field}: product {ours!r}, oracle {theirs!r}"
-        for field, ours, theirs in (("deals in the book", product.in_book, oracle.in_book),)
-        if ours != theirs
-    ]
+    found: list[str] = []
+    if product.in_book != oracle.in_book:
+        found.append(f"deals in the book: product {product.in_book}, oracle {oracle.in_book}")
     found += _mappings("sum", product.sums, oracle.sums)
     found += _lists("without_amount", product.without_amount, oracle.without_amount)
     found += _lists("without_close_date", product.without_close_date, oracle.without_close_date)
@@ -63,8 +61,8 @@ def _lists(what: str, product: list[str], oracle: list[str]) -> list[str]:
     only_product = sorted(set(product) - set(oracle))[:SHOWN]
     only_oracle = sorted(set(oracle) - set(product))[:SHOWN]
     return [
-        f"{what}: product lists {len(product)}, oracle {len(oracle)};"
-        f" only product {only_product}, only oracle {only_oracle}"
+        f"{what}: product lists {len(product)}, only it {only_product};"
+        + f" oracle lists {len(oracle)}, only it {only_oracle}"
     ]
 
 

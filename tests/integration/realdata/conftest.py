@@ -53,9 +53,7 @@ def opinions(
         yield of
 
 
-def _form(
-    name: str, server: EmbeddedServer, data: Path, home: Path, stack: ExitStack
-) -> Opinions:
+def _form(name: str, server: EmbeddedServer, data: Path, home: Path, stack: ExitStack) -> Opinions:
     case = CASES[name]
     folder = data / case.folder
     if not folder.is_dir():

@@ -16,8 +16,9 @@ def preppin(folder: Path) -> Oracle:
     oracle.load(
         """
         INSERT INTO record
-            SELECT Id, strptime(CreatedDate, '%d/%m/%Y'), OwnerId, StageName, Amount::DECIMAL(18, 2),
-                strptime(CloseDate, '%d/%m/%Y')::DATE, category_of(ForecastCategoryName), NULL
+            SELECT Id, strptime(CreatedDate, '%d/%m/%Y'), OwnerId, StageName,
+                Amount::DECIMAL(18, 2), strptime(CloseDate, '%d/%m/%Y')::DATE,
+                category_of(ForecastCategoryName), NULL
             FROM opportunity WHERE IsDeleted = 'FALSE';
         INSERT INTO history
             SELECT OppID, n, strptime(CreatedDate, '%d/%m/%Y'), StageName, NULL, NULL, NULL
@@ -35,7 +36,7 @@ def preppin(folder: Path) -> Oracle:
 
 
 def revops(folder: Path) -> Oracle:
-    """Days are ISO. The history tracks stage, amount and close date; categories follow from stages."""
+    """Days are ISO. The history tracks stage, amount and close date; stages tell categories."""
     oracle = Oracle()
     oracle.load(
         """
@@ -59,7 +60,7 @@ def revops(folder: Path) -> Oracle:
 
 
 def devorg(folder: Path) -> Oracle:
-    """Days are mm/dd/yy, instants have a 12-hour clock. The history tracks everything; no owners."""
+    """Days are mm/dd/yy, instants have a 12-hour clock. The history tracks all; no owners."""
     oracle = Oracle()
     oracle.load(
         """
@@ -91,7 +92,8 @@ def maven(folder: Path) -> Oracle:
         INSERT INTO snapshot SELECT max(changed)::TIMESTAMP FROM (
             SELECT engage_date AS changed FROM pipeline UNION ALL SELECT close_date FROM pipeline);
         INSERT INTO deal
-            SELECT opportunity_id, coalesce(engage_date::TIMESTAMP, changed) FROM pipeline, snapshot;
+            SELECT opportunity_id, coalesce(engage_date::TIMESTAMP, changed)
+            FROM pipeline, snapshot;
         INSERT INTO claim
             SELECT opportunity_id, 'owner', sales_agent, opened, n
             FROM pipeline JOIN deal ON deal = opportunity_id;
@@ -107,7 +109,8 @@ def maven(folder: Path) -> Oracle:
                 FROM pipeline WHERE deal_stage IN ('Won', 'Lost'))
             UNPIVOT (value FOR field IN (amount, stage, day AS close_date));
         INSERT INTO ending
-            SELECT opportunity_id, lower(deal_stage), close_date::TIMESTAMP, close_date::TIMESTAMP, n
+            SELECT opportunity_id, lower(deal_stage), close_date::TIMESTAMP,
+                close_date::TIMESTAMP, n
             FROM pipeline WHERE deal_stage IN ('Won', 'Lost');
         """,
         pipeline=folder / "sales_pipeline.csv",
@@ -118,8 +121,8 @@ def maven(folder: Path) -> Oracle:
 def bpic2012(folder: Path) -> Oracle:
     """A log of events: a case is a deal, opened when registered with the amount asked for.
 
-    Its A_ and O_ rows are stages, in the order of time and file; W_ rows are not. What an offer does
-    after the end reopens nothing. Instants have an offset and milliseconds.
+    Its A_ and O_ rows are stages, in the order of time and file; W_ rows are not. What an offer
+    does after the end reopens nothing. Instants have an offset and milliseconds.
     """
     oracle = Oracle()
     oracle.load(
@@ -150,7 +153,8 @@ def bpic2012(folder: Path) -> Oracle:
             UNPIVOT (value FOR field IN (stage, category));
         INSERT INTO ending SELECT deal, outcome, changed, changed, n FROM (
             SELECT * FROM step WHERE outcome IS NOT NULL
-            QUALIFY outcome <> lag(outcome, 1, 'open') OVER (PARTITION BY deal ORDER BY changed, n));
+            QUALIFY outcome <>
+                lag(outcome, 1, 'open') OVER (PARTITION BY deal ORDER BY changed, n));
         """,
         events=folder / "bpic2012_2011q4.csv.gz",
     )

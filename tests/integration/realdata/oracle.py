@@ -1,14 +1,14 @@
 """The second opinion: what a book was at a basis, computed from CSV files in DuckDB.
 
-Nothing here comes from the product: the published rules are said once more, in SQL. A data set fills
-three tables and every question is answered from those.
+Nothing here comes from the product: the published rules are said once more, in SQL. A data set
+fills three tables and every question is answered from those.
 
     deal      a deal and when it opened
     claim     from `at` on, as the CRM knew then, a field had this value; `seq` is the file's order
     ending    from `occurred` on, known at `known`, a deal had this outcome (`open`: it reopened)
 
-Salesforce's shape is filled in by `Oracle.settle` from `record` (an export's deals as they stand) and
-`history` (their changes).
+For Salesforce's shape `Oracle.settle` fills them from `record` (an export's deals as they stand)
+and `history` (their changes).
 """
 
 from __future__ import annotations
@@ -104,9 +104,11 @@ SETTLE = """
             FROM claim c JOIN record r USING (deal) WHERE c.field = 'stage'),
         turns AS (
             SELECT * FROM told
-            QUALIFY outcome <> lag(outcome, 1, 'open') OVER (PARTITION BY deal ORDER BY changed, seq)),
+            QUALIFY outcome <>
+                lag(outcome, 1, 'open') OVER (PARTITION BY deal ORDER BY changed, seq)),
         turned AS (
-            SELECT t.*, lag(t.changed) OVER (PARTITION BY t.deal ORDER BY t.changed, t.seq) AS before,
+            SELECT t.*,
+                lag(t.changed) OVER (PARTITION BY t.deal ORDER BY t.changed, t.seq) AS before,
                 (SELECT last(c.value ORDER BY c.changed, c.seq)::DATE::TIMESTAMP FROM claim c
                  WHERE c.deal = t.deal AND c.field = 'close_date'
                    AND (c.changed, c.seq) <= (t.changed, t.seq)) AS carried
@@ -275,7 +277,8 @@ class Oracle:
         """Every deal in the book."""
         self._open(basis)
         rows = self.ask(
-            "SELECT deal, stage, owner, amount, close_date, outcome, category FROM book ORDER BY deal"
+            "SELECT deal, stage, owner, amount, close_date, outcome, category"
+            " FROM book ORDER BY deal"
         )
         return {deal: Deal(*values) for deal, *values in rows}
 

@@ -35,6 +35,12 @@ class Imported(NamedTuple):
     ledger: Ledger
     door: Door
     report: Report
+    settings: Settings
+
+    def with_workers(self, workers: int) -> Imported:
+        """The same, read by several processes."""
+        settings = self.settings.model_copy(update={"workers": workers})
+        return self._replace(door=Door(self.ledger.database, settings), settings=settings)
 
     @contextmanager
     def book(self, basis: Basis) -> Iterator[Book]:
@@ -101,9 +107,9 @@ def imported(
             SQL("CREATE DATABASE {} TEMPLATE {}").format(Identifier(name), Identifier(TEMPLATE))
         )
         try:
-            settings = Settings(home=home, database_url=SecretStr(server.url(name)), workers=2)
+            settings = Settings(home=home, database_url=SecretStr(server.url(name)), workers=1)
             with Ledger.open(settings) as ledger:
                 report = load(ledger, home)
-                yield Imported(ledger, Door(ledger.database, settings), report)
+                yield Imported(ledger, Door(ledger.database, settings), report, settings)
         finally:
             connection.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))

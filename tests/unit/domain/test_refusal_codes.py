@@ -130,7 +130,7 @@ REFUSALS: dict[str, tuple[type[QledgerError], Callable[[], object]]] = {
         lambda: parse_payload("deal-opened", {"amount": money("-0.01")}),
     ),
     "newer-schema": (InvalidInput, lambda: upcast("deal-opened", 99, {})),
-    "not-json": (InvalidInput, lambda: _prepare(_corrected({"name": object()}))),
+    "not-json": (InvalidInput, lambda: _prepare(_corrected({"probability": 2**64}))),
     "number-not-exact": (InvalidInput, lambda: _prepare(_corrected({"probability": 0.5}))),
     "occurred-after-known": (
         InvalidInput,

@@ -1,0 +1,56 @@
+"""A ledger that holds the worked example, shared by tests that only ask."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg.sql import SQL, Identifier
+from pydantic import SecretStr
+
+from ledger.config import Settings
+from ledger.store.embedded import EmbeddedServer
+from ledger.store.ledger import Ledger
+from tests.conftest import TEMPLATE
+from tests.e2e import worked
+from tests.e2e.process import Qledger
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def worked_settings(
+    server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Settings]:
+    """A database with the worked example, for one module."""
+    name = f"worked_{next(_numbers)}"
+    with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+        connection.execute(
+            SQL("CREATE DATABASE {} TEMPLATE {}").format(Identifier(name), Identifier(TEMPLATE))
+        )
+        url = SecretStr(server.url(name))
+        settings = Settings(home=_home(tmp_path_factory), database_url=url, workers=2)
+        with Ledger.open(settings) as ledger:
+            worked.write(ledger)
+        yield settings
+        connection.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
+
+
+@pytest.fixture(scope="module")
+def qledger(worked_settings: Settings) -> Qledger:
+    """The command line on the worked example, to ask only."""
+    assert worked_settings.database_url is not None
+    return Qledger.on(worked_settings.database_url.get_secret_value())
+
+
+@pytest.fixture
+def fresh(database_url: str) -> Qledger:
+    """The command line on an empty ledger of the test's own."""
+    return Qledger.on(database_url)
+
+
+def _home(factory: pytest.TempPathFactory) -> Path:
+    return factory.mktemp("home")
