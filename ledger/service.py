@@ -15,12 +15,14 @@ from ledger.domain.errors import Conflict
 from ledger.domain.events import (
     Draft,
     Event,
+    EventCorrected,
     EventPayload,
     PlaybookPublished,
     Source,
     parse_payload,
     stream_name,
 )
+from ledger.domain.history import in_canonical_form
 from ledger.domain.ids import event_id_at
 from ledger.domain.streams import decide, playbooks_in_force
 from ledger.domain.times import Instant, format_instant
@@ -85,9 +87,9 @@ def record(
         known = ledger.event(event_id)
         happened = occurred_at or (_occurred_at(known) if known else now)
         draft = Draft(stream, payload, event_id, actor, source, happened)
-        if known is not None:
-            return _recorded(ledger, draft, None)
         events = ledger.stream(stream)
+        if known is not None:
+            return _recorded(ledger, draft._replace(payload=_as_recorded(payload, events)), None)
         playbooks = _playbooks(ledger, now)
         command = Command(stream, payload, actor, happened, now, playbooks)
         (decided,) = decide(events, command)
@@ -132,6 +134,15 @@ def _recorded(ledger: Ledger, draft: Draft, expected_version: int | None) -> Rec
         recorded.recorded_at,
         recorded.added,
     )
+
+
+def _as_recorded(payload: EventPayload, events: list[Event]) -> EventPayload:
+    """The payload of a retry as its first time was written: a correction in canonical form."""
+    if isinstance(payload, EventCorrected):
+        for event in events:
+            if event["event_id"] == str(payload.target):
+                return in_canonical_form(event, payload)
+    return payload
 
 
 def _occurred_at(event: Event) -> Instant:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from ledger.domain.basis import Basis
 from ledger.domain.calendar import FiscalCalendar, Period
 from ledger.domain.errors import NotFound
-from ledger.domain.events import SETTINGS_STREAM, Event, stream_id, stream_name
+from ledger.domain.events import SETTINGS_STREAM, Event, is_stream, stream_id, stream_name
 from ledger.domain.times import format_instant
 from projections.fold.calls import calls_at
 from projections.fold.claims import ClaimedDeal, claimed_deal
@@ -84,11 +84,8 @@ class Book:
         Raises:
             NotFound: `unknown-deal`.
         """
-        events = (
-            self._reader.stream(self.basis, stream_name("deal", deal_id))
-            if deal_id.isprintable()  # no other id can stand in the log, nor be asked for
-            else []
-        )
+        stream = stream_name("deal", deal_id)
+        events = self._reader.stream(self.basis, stream) if is_stream(stream) else []
         if not events:
             raise NotFound(
                 "unknown-deal",
@@ -128,7 +125,7 @@ class Book:
             only: the one deal of this id.
             after: only deals behind this id.
         """
-        if not (only or "").isprintable():
+        if only is not None and not is_stream(stream_name("deal", only)):
             return
         streams = category_range("deal")
         if after is not None:

@@ -134,7 +134,8 @@ def diff(opening: Book, closing: Book, period: Period) -> Diff:
         closing: the book at the other.
         period: values count while a deal counts in this period.
     """
-    currency = closing.settings.reporting_currency
+    # Before the first deal there is no currency: then the other side's.
+    currency = closing.settings.reporting_currency or opening.settings.reporting_currency
     totals = {"opening": Decimal(0), "at_new_rates": Decimal(0), "closing": Decimal(0)}
     moved: list[Moved] = []
     for deal_id, before, after in _pairs(opening, closing):
@@ -224,7 +225,9 @@ def _causes(
     before: Side, after: Side, changes: tuple[Change, ...], valid_before: str
 ) -> tuple[int, ...]:
     """The events that answer for the changes: those that give the new values and, where a value
-    came back or went away, the acts and removals that did it."""
+    came back or went away, the acts, removals and revisions that did it. Where all that is gone
+    from the second basis, the events that only the first one sees; where the deal merely counts
+    elsewhere, those that decide where."""
     seen = {
         event["position"]
         for event in before.events
@@ -239,4 +242,25 @@ def _causes(
             if event["position"] not in seen
             and (event["type"] in ACTS or event["type"] == "deal-removed")
         }
-    return tuple(sorted(fresh or named))
+    if any(change.field == "dimensions" for change in changes):
+        fresh |= {
+            event["position"]
+            for event in after.events
+            if event["position"] not in seen and "dimensions" in event["payload"]
+        }
+    return tuple(sorted(fresh or named or _gone(before, after) or _placing(after)))
+
+
+def _gone(before: Side, after: Side) -> set[int]:
+    return {event["position"] for event in before.events} - {
+        event["position"] for event in after.events
+    }
+
+
+def _placing(side: Side) -> set[int]:
+    """What decides in which period a deal counts, and that it is there at all."""
+    deal = side.deal
+    if deal is None:
+        return {event["position"] for event in side.events}
+    causes = (deal.cause(field) for field in ("close_date", "closed_at", "opened"))
+    return {position for position in causes if position is not None}

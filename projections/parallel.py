@@ -12,6 +12,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from ledger.domain.basis import Basis
@@ -54,8 +55,11 @@ def tally_all(reader: LogReader, conninfo: str, jobs: Sequence[Job]) -> Tally:
     Raises:
         Unavailable: `worker-failed`.
     """
-    workers = [_start(conninfo, job) for job in jobs[1:]]
+    workers: list[subprocess.Popen[bytes]] = []
     try:
+        for job in jobs[1:]:
+            workers.append(_spawn())
+            _give(workers[-1], conninfo, job)
         total = tally(reader, jobs[0])
         for worker in workers:
             total.merge(_finish(worker))
@@ -65,20 +69,25 @@ def tally_all(reader: LogReader, conninfo: str, jobs: Sequence[Job]) -> Tally:
             worker.wait()
             for pipe in (worker.stdin, worker.stdout):
                 if pipe is not None:
-                    pipe.close()
+                    with suppress(BrokenPipeError):
+                        pipe.close()
     return total
 
 
-def _start(conninfo: str, job: Job) -> subprocess.Popen[bytes]:
-    worker = subprocess.Popen(
-        [sys.executable, "-m", "projections.parallel"],
+def _spawn() -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        # -P: a module in the working directory must not come before one of ours.
+        [sys.executable, "-P", "-m", "projections.parallel"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
+
+
+def _give(worker: subprocess.Popen[bytes], conninfo: str, job: Job) -> None:
     assert worker.stdin is not None  # noqa: S101 - a pipe was asked for
-    worker.stdin.write(pickle.dumps((conninfo, job)))
-    worker.stdin.close()
-    return worker
+    with suppress(BrokenPipeError):  # it ended early: what it was is told when it is waited for
+        worker.stdin.write(pickle.dumps((conninfo, job)))
+        worker.stdin.close()
 
 
 def _finish(worker: subprocess.Popen[bytes]) -> Tally:

@@ -74,6 +74,20 @@ def forecast(
         _forecast_table(answer, dimensions)
 
 
+BASIS_REST = ["horizon", "witnessed_only", "rules"]
+BASIS_COLUMNS = ["basis_valid_at", "basis_known_at", *BASIS_REST]
+"""Behind the columns of each CSV: a row says by itself on what it rests."""
+
+
+def _rest(basis: dict[str, Any]) -> list[object]:
+    return [basis["horizon"], "true" if basis["witnessed_only"] else "false", basis["rules"]]
+
+
+def _write_csv(columns: list[str], rows: list[list[Any]], basis: dict[str, Any]) -> None:
+    stated = [basis["valid_at"], basis["known_at"], *_rest(basis)]
+    write_csv([*columns, *BASIS_COLUMNS], [[*row, *stated] for row in rows])
+
+
 def _cells(measures: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
     return [
         (measure, category, cell)
@@ -88,14 +102,14 @@ def _forecast_rows(
     basis = answer["basis"]
     columns = [
         *dimensions, "measure", "category", "amount", "currency", "deals", "period",
-        "valid_at", "known_at", "horizon",
+        "valid_at", "known_at", *BASIS_REST,
     ]  # fmt: skip
     groups = answer["groups"] if dimensions else [{"key": {}, "measures": answer["measures"]}]
     rows: list[list[object]] = [
         [
             *group["key"].values(), measure, category, cell["amount"], answer["currency"],
             cell["deals"], answer["period"]["name"],
-            basis["valid_at"], basis["known_at"], basis["horizon"],
+            basis["valid_at"], basis["known_at"], *_rest(basis),
         ]
         for group in groups
         for measure, category, cell in _cells(group["measures"])
@@ -171,7 +185,7 @@ def deal(
         for field, claim in answer["claims"].items()
     ]  # fmt: skip
     if output is Format.CSV:
-        write_csv(columns, rows)
+        _write_csv(columns, rows, answer["basis"])
         return
     write_table(f"Deal {deal_id}: {answer['outcome']}, {answer['category']}", columns, rows)
     write_line(basis_line(answer["basis"]))
@@ -198,7 +212,7 @@ def deals(
                "close_date", "outcome"]  # fmt: skip
     rows = [[each[column] for column in columns] for each in answer["deals"]]
     if output is Format.CSV:
-        write_csv(columns, rows)
+        _write_csv(columns, rows, answer["basis"])
         return
     columns[columns.index("amount")] = "amount*"
     write_table(f"Deals of {answer['period']}", columns, rows)
@@ -235,7 +249,7 @@ def timeline(
     ]
     rows = [[event[column] for column in columns] for event in answer["events"]]
     if output is Format.CSV:
-        write_csv(columns, rows)
+        _write_csv(columns, rows, answer["basis"])
         return
     write_table(f"Timeline of {deal_id}", columns, rows)
     write_line(basis_line(answer["basis"]))
@@ -271,7 +285,11 @@ def diff(
         for each in answer["deals"]
     ]  # fmt: skip
     if output is Format.CSV:
-        write_csv(columns, rows)
+        first_basis, last_basis = answer["from"], answer["to"]
+        stated = [first_basis["valid_at"], first_basis["known_at"],
+                  last_basis["valid_at"], last_basis["known_at"], *_rest(last_basis)]  # fmt: skip
+        columns += ["from_valid_at", "from_known_at", "to_valid_at", "to_known_at", *BASIS_REST]
+        write_csv(columns, [[*row, *stated] for row in rows])
         return
     columns[2] = "change*"
     write_table(f"What moved, {answer['period']}, {answer['currency']}", columns, rows)

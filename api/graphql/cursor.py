@@ -43,11 +43,13 @@ class DealCursor(NamedTuple):
         """
         try:
             question, deal = orjson.loads(base64.urlsafe_b64decode(text.encode()))
+            if not (isinstance(deal, str) and deal.isprintable()):
+                raise TypeError(deal)
         except (ValueError, TypeError, binascii.Error):
             raise InvalidInput(
                 "invalid-cursor", "no cursor of this ledger", where="after"
             ) from None
-        if not isinstance(deal, str) or not deal.isprintable() or cls.of(basis, wanted, deal).question != question:
+        if cls.of(basis, wanted, deal).question != question:
             raise InvalidInput(
                 "cursor-of-another-question",
                 "the cursor belongs to another basis or filter",

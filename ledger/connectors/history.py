@@ -457,7 +457,7 @@ class _Teller(Scribe):
 
     def _reconcile_roles(self, origin: Origin, record: DealRecord) -> None:
         """Stakeholders that the record names; a role has no history: it is the snapshot's word."""
-        origin = origin._replace(reconciled=False)
+        added = origin._replace(prefix="", reconciled=False)
         roles = {contact: role for role, contact in reversed(record.roles)}
         for contact, role in roles.items():
             name, email, title = self.rules.contacts.get(contact, (None, None, None))
@@ -468,7 +468,7 @@ class _Teller(Scribe):
                 )
                 change = f"stakeholder:{contact}"
                 first = str(event_id_of(self.system, self.id, change)) not in self.known
-                self.emit(origin._replace(prefix="") if first else origin, payload, change)
+                self.emit(added if first else origin, payload, change)
             elif self.state.stakeholders[contact] != role:
                 payload = StakeholderChanged(stakeholder=contact, role=role)
                 self.emit(origin, payload, f"stakeholder:{contact}:role")

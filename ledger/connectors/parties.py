@@ -7,14 +7,14 @@ A person's name and e-mail have no revision: a change of them is counted and lef
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 from pydantic import ValidationError
 
 from ledger.connectors.facts import AccountRecord, PersonRecord
 from ledger.connectors.rules import Rules
-from ledger.connectors.scribe import Telling, explain
+from ledger.connectors.scribe import Telling, explain, free_id
 from ledger.connectors.state import fold_fields, told
 from ledger.connectors.writing import Fault, Step
 from ledger.domain.events import (
@@ -54,7 +54,7 @@ def tell_account(record: AccountRecord, existing: Sequence[Event], rules: Rules)
     if changed:
         revised["dimensions"] = changed
     if revised:
-        _emit(out, "account", record, rules, AccountRevised, revised, None)
+        _emit(out, "account", record, rules, AccountRevised, revised, None, _ids(existing))
     return out
 
 
@@ -79,8 +79,12 @@ def tell_person(record: PersonRecord, existing: Sequence[Event], rules: Rules) -
     wanted = {"role": record.role, "manager": record.manager, "team": record.team}
     revised = _differences(wanted, fields, out)
     if revised:
-        _emit(out, "person", record, rules, PersonReassigned, revised, None)
+        _emit(out, "person", record, rules, PersonReassigned, revised, None, _ids(existing))
     return out
+
+
+def _ids(events: Sequence[Event]) -> set[str]:
+    return {event["event_id"] for event in events}
 
 
 def _differences(wanted: dict[str, Any], held: dict[str, Any], out: Telling) -> dict[str, Any]:
@@ -96,13 +100,17 @@ def _differences(wanted: dict[str, Any], held: dict[str, Any], out: Telling) -> 
 def _emit(
     out: Telling, kind: str, record: AccountRecord | PersonRecord, rules: Rules,
     model: type[EventPayload], given: dict[str, Any], at: Instant | None,
+    taken: Container[str] = (),
 ) -> None:  # fmt: skip
     opens = model in (AccountOpened, PersonJoined)
     at = at if at is not None and at <= rules.snapshot_at else rules.snapshot_at
     snapshot = format_instant(rules.snapshot_at)
     change = "opened" if opens else f"snapshot:{snapshot}:" + ",".join(sorted(given))
     source = Source(rules.system, record.id if opens else f"{record.id}@{snapshot}")
-    event_id = event_id_of(rules.system, f"{kind}:{record.id}", change)
+    identity = f"{kind}:{record.id}"
+    event_id = event_id_of(rules.system, identity, change)
+    if str(event_id) in taken:
+        event_id = free_id(rules.system, identity, change, taken)
     try:
         payload = model(**given)
     except ValidationError as error:

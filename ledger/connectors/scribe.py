@@ -9,11 +9,13 @@ whole.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
+from itertools import count
 from typing import NamedTuple, TypeVar
+from uuid import UUID
 
 from pydantic import ValidationError
 
@@ -102,12 +104,18 @@ class Scribe:
         self, origin: Origin, payload: EventPayload, change: str,
         inferred: tuple[str, ...] = (), occurred_at: Instant | None = None,
     ) -> None:  # fmt: skip
-        """Add a draft, unless the ledger has it."""
+        """Add a draft, unless the ledger has it.
+
+        A difference found at the snapshot is never there already, since it would be no difference:
+        if its id is taken, this is a further one of the same snapshot's time, with a number.
+        """
         event_id = event_id_of(self.system, origin.identity, origin.prefix + change)
         occurred_at = occurred_at or origin.at
         if self.known and (recorded := self.known.get(str(event_id))) is not None:
-            self._recognise(origin, recorded, payload, inferred, occurred_at)
-            return
+            if not origin.reconciled:
+                self._recognise(origin, recorded, payload, inferred, occurred_at)
+                return
+            event_id = free_id(self.system, origin.identity, origin.prefix + change, self.known)
         draft = Draft(
             self.stream, payload, event_id, origin.actor,
             Source(self.system, origin.record), occurred_at, origin.at,
@@ -141,6 +149,12 @@ class Scribe:
         if differs:
             self.out.tallies["inferred-otherwise"] += 1
         self.out.known += 1
+
+
+def free_id(system: str, identity: str, change: str, taken: Container[str]) -> UUID:
+    """The first id of a change, numbered from 2, that is not taken."""
+    numbered = (event_id_of(system, identity, f"{change}#{number}") for number in count(2))
+    return next(event_id for event_id in numbered if str(event_id) not in taken)
 
 
 def explain(error: ValidationError | InvalidInput) -> tuple[str, str, str, str]:

@@ -100,15 +100,19 @@ def claimed(claims: Claims, field: str) -> Any:
     event = answering(claims, field)
     if event is None:
         return None
-    match field:
-        case "outcome":
-            return event["payload"].get("outcome", OPEN)
-        case "closed_at":
-            return event["occurred_at"] if event["type"] == ev.DealClosed.type else None
-        case "opened":
-            return event["occurred_at"]
-        case _:
-            return event["payload"].get(field)
+    if field in _TOLD_OTHERWISE:
+        return _TOLD_OTHERWISE[field](event)
+    return event["payload"].get(field)
+
+
+_TOLD_OTHERWISE: Mapping[str, Callable[[Event], Any]] = {
+    "outcome": lambda event: event["payload"].get("outcome", OPEN),
+    "opened": lambda event: event["occurred_at"],
+    "closed_at": lambda event: (
+        event["occurred_at"] if event["type"] == ev.DealClosed.type else None
+    ),
+}
+"""Fields whose value is not simply in the payload under their own name."""
 
 
 def claimed_dimensions(claims: Claims) -> dict[str, str]:
@@ -143,7 +147,7 @@ def evolve(state: DealState, event: Event) -> DealState:
     """The deal after one more event in the fold's order."""
     payload = event["payload"]
     match event["type"]:
-        case "stakeholder-added" | "stakeholder-changed":
+        case "stakeholder-added":
             present = {**state.stakeholders, payload["stakeholder"]: True}
             return state._replace(stakeholders=present)
         case "stakeholder-left":

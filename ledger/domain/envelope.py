@@ -22,7 +22,7 @@ from uuid import UUID
 import orjson
 
 from ledger.domain.errors import InvalidInput
-from ledger.domain.events import TYPES, Draft, Event, upcast
+from ledger.domain.events import SCHEMA_VERSIONS, Draft, Event, upcast
 from ledger.domain.times import Instant, format_instant
 
 EVENT_BYTES_MAX = 64 * 1024
@@ -147,8 +147,7 @@ def complete(event: Event) -> None:
     witnessed = event["witnessed"] = "known_at" not in event
     if witnessed:
         event["known_at"] = event["recorded_at"]
-    model = TYPES.get(event["type"])
-    if model is None or event["schema_version"] != model.schema_version:
+    if SCHEMA_VERSIONS.get(event["type"]) != event["schema_version"]:
         event["payload"] = upcast(event["type"], event["schema_version"], event["payload"])
 
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import (
@@ -50,7 +50,7 @@ from pydantic_core import PydanticCustomError
 from ledger.domain.errors import InvalidInput, QledgerError
 from ledger.domain.money import format_amount, minor_units, parse_amount
 from ledger.domain.playbook import Playbook
-from ledger.domain.times import Instant, format_instant, zone
+from ledger.domain.times import Instant, format_instant, parse_instant, zone
 
 Payload: TypeAlias = Mapping[str, Any]
 """A payload as it stands in the envelope: JSON values only, today's shape."""
@@ -108,13 +108,19 @@ def _zone_name(name: str) -> str:
     return name
 
 
-def _instant(value: datetime) -> datetime:
-    if value.tzinfo is None:
-        raise InvalidInput("invalid-instant", "an instant needs an offset")
-    try:
-        return value.astimezone(UTC)
-    except OverflowError:
-        raise InvalidInput("invalid-instant", "an instant lies in the years 1 to 9999") from None
+def _instant(value: object) -> datetime:
+    return parse_instant(value.isoformat() if isinstance(value, datetime) else str(value))
+
+
+def _rate(value: object) -> Decimal:
+    text = format(value, "f") if isinstance(value, Decimal) else str(value)
+    if isinstance(value, float) or not re.fullmatch(r"[0-9]{1,10}(\.[0-9]{1,12})?", text):
+        raise InvalidInput(
+            "invalid-rate",
+            f"{text[:40]!r} is not a rate",
+            hint="write it as a decimal string with at most 12 decimals, such as 1.0842",
+        )
+    return Decimal(text)
 
 
 Clean = AfterValidator(_not_control)
@@ -131,7 +137,7 @@ Link = Annotated[str, StringConstraints(min_length=1, max_length=2000), Clean]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Currency = Annotated[str, AfterValidator(_coded(_currency))]
 Moment = Annotated[
-    datetime, AfterValidator(_coded(_instant)), PlainSerializer(format_instant, return_type=str)
+    datetime, BeforeValidator(_coded(_instant)), PlainSerializer(format_instant, return_type=str)
 ]
 Amount = Annotated[
     Decimal, BeforeValidator(_coded(_amount)), PlainSerializer(format_amount, return_type=str)
@@ -180,9 +186,7 @@ class Outcome(StrEnum):
 
 class _Model(BaseModel):
     # Built when first used: most runs read events and validate none.
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
 
 class MoneyValue(_Model):
@@ -498,7 +502,8 @@ class FxRateSet(EventPayload):
     to: Currency
     rate: Annotated[
         Decimal,
-        Field(gt=0, le=Decimal(10) ** 9, decimal_places=12),
+        BeforeValidator(_coded(_rate)),
+        Field(gt=0, le=Decimal(10) ** 9),
         PlainSerializer(format_amount, return_type=str),
     ]
 
@@ -539,6 +544,8 @@ class EventCorrected(EventPayload):
     type = "event-corrected"
     target: UUID
     payload: dict[str, Any] | None = None
+    payload_version: Annotated[int, Field(ge=1, strict=True)] | None = None
+    """The schema version of `payload`, which has the shape of the target's type; none is 1."""
     occurred_at: Moment | None = None
     reason: Text
 
@@ -577,6 +584,9 @@ CATALOGUE: dict[str, tuple[type[EventPayload], ...]] = {
 TYPES: dict[str, type[EventPayload]] = {
     model.type: model for models in CATALOGUE.values() for model in models
 }
+
+SCHEMA_VERSIONS: dict[str, int] = {name: model.schema_version for name, model in TYPES.items()}
+"""Type -> the schema version in which it is written today."""
 
 Upcaster: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
 UPCASTERS: dict[tuple[str, int], Upcaster] = {}
@@ -650,6 +660,11 @@ def _first_fault(event_type: str, error: ValidationError) -> InvalidInput:
 
 _STREAM = re.compile(r"(deal|account|playbook|person|period|settings):([^\x00-\x1f\x7f]{1,200})\Z")
 SETTINGS_STREAM = "settings:ledger"
+
+
+def is_stream(name: str) -> bool:
+    """Whether a stream can have that name."""
+    return _STREAM.match(name) is not None
 
 
 def stream_name(category: str, identifier: str) -> str:

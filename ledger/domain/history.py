@@ -7,7 +7,8 @@ as if it had never been. Acts can themselves be retracted, which undoes them. Am
 corrections of one event the last one known wins, payload and `occurred_at` each.
 
 An event under a correction keeps its place (`position`, `known_at`) and names the act that made it
-what it is (`corrected_by`), so that an answer can point at the true cause.
+what it is (`corrected_by`: the one that gave its payload, else the one that moved it), so that an
+answer can point at the true cause.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from ledger.domain.events import (
     EventPayload,
     EventRetracted,
     parse_payload,
+    upcast,
 )
 from ledger.domain.times import Instant, format_instant
 
@@ -78,9 +80,11 @@ def _acted_on(events: list[Event], acts: list[Event]) -> list[Event]:
 def _corrected(event: Event, act: Event) -> Event:
     change = act["payload"]
     corrected = event.copy()
-    corrected["corrected_by"] = act["position"]
     if "payload" in change:
-        corrected["payload"] = change["payload"]
+        version = change.get("payload_version", 1)
+        corrected["payload"] = upcast(event["type"], version, change["payload"])
+    if "payload" in change or "corrected_by" not in event:
+        corrected["corrected_by"] = act["position"]
     if "occurred_at" in change:
         corrected["occurred_at"] = change["occurred_at"]
     return corrected
@@ -136,7 +140,17 @@ def _checked_correction(target: Event, act: EventCorrected, now: Instant) -> Eve
                 f"the corrected occurred_at lies after {known_at}, when the event became known",
                 where=f"{act.type}.occurred_at",
             )
+    return in_canonical_form(target, act)
+
+
+def in_canonical_form(target: Event, act: EventCorrected) -> EventCorrected:
+    """A correction with its payload validated and spelt as its target's type spells it.
+
+    Raises:
+        InvalidInput: see `parse_payload`.
+    """
     if act.payload is None:
         return act
     payload = parse_payload(target["type"], act.payload)
-    return act.model_copy(update={"payload": payload.to_json()})
+    shape = {"payload": payload.to_json(), "payload_version": payload.schema_version}
+    return act.model_copy(update=shape)

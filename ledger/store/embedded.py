@@ -194,7 +194,11 @@ class _Server:
     def stop(self) -> None:
         if self.process() is None:
             return
+        last = self._pid_file()
         self._pg_ctl("stop", "-m", "fast", "-t", str(STOP_SECONDS_MAX))
+        if last is not None and Path(last[1]) != self.cluster:
+            with suppress(OSError):
+                Path(last[1]).rmdir()
 
     def url(self, database: str) -> str:
         pid_file = self._pid_file()

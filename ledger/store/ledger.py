@@ -184,6 +184,8 @@ class Ledger(Application[str]):
     def stream(self, name: str) -> list[Event]:
         """All events of a stream, in the order of their versions."""
         rows = self.database.do(lambda c: log.stream_rows(c, name))
+        if rows:
+            self._versions.saw([(name, rows[-1].stream_version)])
         return [decode(row.envelope) for row in rows]
 
     def last_versions(self, streams: Sequence[str]) -> dict[str, int]:

@@ -36,6 +36,9 @@ from ledger.store.ledger import IMPORT_EVENTS_MAX, Ledger
 
 LIBRARY_BATCH = 100
 STREAMS = 20_000
+WORKED_ON = 200
+"""Single writes go to streams whose version the writer knows, as the peers' writers do."""
+
 PAYLOAD = EvidenceRecorded(
     criterion="budget_confirmed",
     stance="supports",
@@ -102,7 +105,8 @@ def bare_inserts(url: str, ledger: Ledger) -> Iterator[int]:
 def our_appends(ledger: Ledger) -> Iterator[int]:
     now = ledger.clock()
     for number in range(10_000_000):
-        ledger.record([draft(number, now, attested=False)])
+        event = draft(number, now, attested=False)
+        ledger.record([event._replace(stream=f"deal:{number % WORKED_ON}")])
         yield 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import subprocess
@@ -12,6 +13,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import orjson
+import pytest
+
+from api.cli.main import run
 
 QLEDGER = str(Path(sys.executable).with_name("qledger"))
 SECONDS_MAX = 60
@@ -45,14 +49,28 @@ class Outcome(NamedTuple):
         return self.out.decode()
 
 
+class _Text(io.TextIOWrapper):
+    """A standard stream that is kept."""
+
+    def __init__(self) -> None:
+        self._kept = io.BytesIO()
+        super().__init__(self._kept, encoding="utf-8", newline="")
+
+    @property
+    def bytes(self) -> bytes:
+        self.flush()
+        return self._kept.getvalue()
+
+
 class Qledger:
-    """Runs commands with a ledger's settings.
+    """Runs commands with a ledger's settings, in processes of their own.
 
     Args:
         settings: the `QLEDGER_*` variables.
     """
 
     def __init__(self, settings: Mapping[str, str]) -> None:
+        self.settings = settings
         self.environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("QLEDGER_")},
             "PYTHONWARNINGS": "error",
@@ -100,6 +118,31 @@ class Qledger:
             text=True,
             env=self.environment,
         )
+
+    def here(self, *arguments: str) -> Outcome:
+        """Run a command in this process, through the same entry point: for the many cases."""
+        out, err = _Text(), _Text()
+        with pytest.MonkeyPatch.context() as patch:
+            for name in [name for name in os.environ if name.startswith("QLEDGER_")]:
+                patch.delenv(name)
+            for name, value in self.settings.items():
+                patch.setenv(name, value)
+            patch.setattr(sys, "argv", [QLEDGER, *arguments])
+            patch.setattr(sys, "stdout", out)
+            patch.setattr(sys, "stderr", err)
+            status = 0
+            try:
+                run()
+            except SystemExit as end:
+                assert end.code is None or isinstance(end.code, int)
+                status = end.code or 0
+        return Outcome(status, out.bytes, err.bytes.decode())
+
+    def ok_here(self, *arguments: str) -> Outcome:
+        """Run a command here that must succeed, with nothing on standard error."""
+        outcome = self.here(*arguments)
+        assert (outcome.status, outcome.err) == (0, ""), outcome
+        return outcome
 
     @contextmanager
     def serving(self, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:

@@ -23,7 +23,7 @@ def event_id(text: str) -> str:
 
 
 def test_a_deal_is_recorded_corrected_and_retracted(fresh: Qledger) -> None:
-    receipt = fresh.ok("record", "deal:D1", "deal-opened", OPENED, "--actor", "ann").text
+    receipt = fresh.ok_here("record", "deal:D1", "deal-opened", OPENED, "--actor", "ann").text
     assert receipt.startswith("deal:D1: deal-opened ")
     assert receipt.endswith(" at position 1\n")
 
@@ -34,61 +34,61 @@ def test_a_deal_is_recorded_corrected_and_retracted(fresh: Qledger) -> None:
     assert again.endswith("at position 2 (it was there already)\n")
 
     payload = '{"amount": {"amount": "1300", "currency": "EUR"}}'
-    fresh.ok("correct", "deal:D1", EVENT_ID, "--reason", "misread", "--payload", payload)
-    claims = fresh.ok("deal", "D1", "--format", "json").json["claims"]
+    fresh.ok_here("correct", "deal:D1", EVENT_ID, "--reason", "misread", "--payload", payload)
+    claims = fresh.ok_here("deal", "D1", "--format", "json").json["claims"]
     assert claims["amount"]["value"] == {"amount": "1300", "currency": "EUR"}
     assert claims["amount"]["because"]["position"] == 3
     assert claims["name"]["value"] == 'Ängström, "A" & Co.'
     assert claims["name"]["because"]["actor"] == "ann"
 
-    fresh.ok("retract", "deal:D1", EVENT_ID, "--reason", "another deal's", "--actor", "mia")
-    assert "amount" not in fresh.ok("deal", "D1", "--format", "json").json["claims"]
-    then = fresh.ok("deal", "D1", "--as-of", "pos:2", "--format", "json").json["claims"]
+    fresh.ok_here("retract", "deal:D1", EVENT_ID, "--reason", "another deal's", "--actor", "mia")
+    assert "amount" not in fresh.ok_here("deal", "D1", "--format", "json").json["claims"]
+    then = fresh.ok_here("deal", "D1", "--as-of", "pos:2", "--format", "json").json["claims"]
     assert then["amount"]["value"] == {"amount": "1200.5", "currency": "EUR"}
 
-    entries = fresh.ok("timeline", "D1", "--format", "json").json["events"]
+    entries = fresh.ok_here("timeline", "D1", "--format", "json").json["events"]
     assert [(e["type"], e["status"], e["acted_on_by"]) for e in entries] == [
         ("deal-opened", "counts", None),
         ("deal-revised", "retracted", 4),
         ("event-corrected", "counts", None),
         ("event-retracted", "counts", None),
     ]
-    assert "0 faults" in fresh.ok("check").text
+    assert "0 faults" in fresh.ok_here("check").text
 
 
 def test_a_writer_who_saw_another_version_is_refused(fresh: Qledger) -> None:
-    fresh.ok("record", "deal:D1", "deal-opened", OPENED)
+    fresh.ok_here("record", "deal:D1", "deal-opened", OPENED)
     stage = ["record", "deal:D1", "stage-claimed", '{"stage": "Proposal"}', "--expected-version"]
-    fresh.ok(*stage, "1")
-    refused = fresh.run(*stage, "1")
+    fresh.ok_here(*stage, "1")
+    refused = fresh.here(*stage, "1")
     assert (refused.status, refused.code) == (3, "stream-moved")
 
 
 def test_playbooks_are_published_listed_and_shown(fresh: Qledger, tmp_path: Path) -> None:
-    none_yet = fresh.run("playbook", "show")
+    none_yet = fresh.here("playbook", "show")
     assert (none_yet.status, none_yet.code) == (3, "no-playbook")
-    published = fresh.ok("playbook", "publish", "buyers_journey", "--actor", "ops").text
+    published = fresh.ok_here("playbook", "publish", "buyers_journey", "--actor", "ops").text
     assert published.startswith("playbook:buyers_journey: playbook-published ")
-    again = fresh.ok("playbook", "publish", "buyers_journey").text
+    again = fresh.ok_here("playbook", "publish", "buyers_journey").text
     assert again.endswith("is already published\n")
-    assert "buyers_journey" in fresh.ok("playbook", "list").text
-    shown = fresh.ok("playbook", "show", "buyers_journey").text
+    assert "buyers_journey" in fresh.ok_here("playbook", "list").text
+    shown = fresh.ok_here("playbook", "show", "buyers_journey").text
     assert "economic_buyer" in shown
-    unknown = fresh.run("playbook", "show", "nonesuch")
+    unknown = fresh.here("playbook", "show", "nonesuch")
     assert (unknown.status, unknown.code) == (3, "unknown-playbook")
 
-    missing = fresh.run("playbook", "publish", str(tmp_path / "none.toml"))
+    missing = fresh.here("playbook", "publish", str(tmp_path / "none.toml"))
     assert (missing.status, missing.code) == (2, "unreadable-file")
     (tmp_path / "latin.toml").write_bytes(b'name = "caf\xe9"')
-    latin = fresh.run("playbook", "publish", str(tmp_path / "latin.toml"))
+    latin = fresh.here("playbook", "publish", str(tmp_path / "latin.toml"))
     assert (latin.status, latin.code) == (2, "unreadable-file")
 
 
 def test_evidence_is_recorded_against_the_playbook(fresh: Qledger) -> None:
-    fresh.ok("playbook", "publish", "buyers_journey")
-    fresh.ok("record", "deal:D1", "deal-opened", OPENED)
+    fresh.ok_here("playbook", "publish", "buyers_journey")
+    fresh.ok_here("record", "deal:D1", "deal-opened", OPENED)
     evidence = {"criterion": "nonesuch", "stance": "supports", "source_kind": "call"}
-    refused = fresh.run("record", "deal:D1", "evidence-recorded", orjson.dumps(evidence).decode())
+    refused = fresh.here("record", "deal:D1", "evidence-recorded", orjson.dumps(evidence).decode())
     assert (refused.status, refused.code) == (2, "unknown-criterion")
 
 
@@ -101,12 +101,12 @@ def test_events_go_out_and_come_back_equal(fresh: Qledger, tmp_path: Path) -> No
     ]  # fmt: skip
     source = tmp_path / "in.ndjson"
     source.write_bytes(b"".join(orjson.dumps(event) + b"\n" for event in events))
-    first = fresh.ok("import", "events", str(source), "--format", "json").json
-    again = fresh.ok("import", "events", str(source), "--format", "json").json
-    assert (first["events_added"], again["events_added"]) == (1, 0)
-    fresh.ok("export", "events", str(tmp_path / "out.ndjson"))
+    first = fresh.ok_here("import", "events", str(source), "--format", "json").json
+    again = fresh.ok_here("import", "events", str(source), "--format", "json").json
+    assert (first["events"]["added"], again["events"]["added"]) == (1, 0)
+    fresh.ok_here("export", "events", str(tmp_path / "out.ndjson"))
     (line,) = (tmp_path / "out.ndjson").read_bytes().splitlines()
-    assert fresh.ok("export", "events").out == line + b"\n"
+    assert fresh.ok_here("export", "events").out == line + b"\n"
     assert orjson.loads(line)["event_id"] == EVENT_ID
 
 
@@ -138,10 +138,26 @@ def test_events_go_out_and_come_back_equal(fresh: Qledger, tmp_path: Path) -> No
         (["deal", "A", "--as-of", "2024-12-31"], 4, "unknown-deal"),
         (["timeline", "nonesuch"], 4, "unknown-deal"),
         (["deal", "\udcff"], 4, "unknown-deal"),
+        (["timeline", "a\0b"], 4, "unknown-deal"),
         (["diff", "--from", "2025-13-01", "--to", "now"], 2, "invalid-as-of"),
     ],
 )
 def test_bad_input_is_refused_with_a_status_and_a_code(
+    qledger: Qledger, arguments: list[str], status: int, code: str
+) -> None:
+    refused = qledger.here(*arguments)
+    assert (refused.status, refused.code, refused.out) == (status, code, b"")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "code"),
+    [
+        (["forecast", "--as-of", "yesterday"], 2, "invalid-as-of"),
+        (["record", "deal:A", "deal-opened", "{}"], 3, "deal-already-opened"),
+        (["deal", "nonesuch"], 4, "unknown-deal"),
+    ],
+)
+def test_a_process_ends_with_the_status_of_its_error(
     qledger: Qledger, arguments: list[str], status: int, code: str
 ) -> None:
     refused = qledger.run(*arguments)
@@ -152,7 +168,7 @@ def test_bad_input_is_refused_with_a_status_and_a_code(
     "arguments", [["forecast", "--format", "xml"], ["nonesuch"], ["deal"], ["diff", "--to", "now"]]
 )
 def test_bad_usage_is_status_two(qledger: Qledger, arguments: list[str]) -> None:
-    refused = qledger.run(*arguments)
+    refused = qledger.here(*arguments)
     assert refused.status == 2
     assert "Traceback" not in refused.err
 

@@ -136,9 +136,7 @@ def test_a_long_path_gets_a_short_socket(home: Path) -> None:
         directory = server.url().split("host=")[1].replace("%2F", "/")
         assert len(directory) < 60
         assert stat.S_IMODE(Path(directory).stat().st_mode) == 0o700
-    with EmbeddedServer(deep) as server:
-        assert answers(server.url())
-    shutil.rmtree(directory, ignore_errors=True)
+    assert not Path(directory).exists()
 
 
 @as_root

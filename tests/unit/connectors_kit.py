@@ -50,6 +50,7 @@ class MemoryLedger:
         self.dies_at = dies_at
 
     def import_events(self, drafts: Sequence[Draft], *, strict: bool = False) -> Result:
+        assert not strict or self.dies_at is None
         assert len(drafts) <= 5_000
         self.chunks += 1
         if self.chunks == self.dies_at:
@@ -141,7 +142,11 @@ def bring(
 
 
 def bring_csv(
-    ledger: MemoryLedger, folder: Path, mapping: str, files: Mapping[str, str | bytes], **options: Any
+    ledger: MemoryLedger,
+    folder: Path,
+    mapping: str,
+    files: Mapping[str, str | bytes],
+    **options: Any,
 ) -> Report:
     """Import small files by a mapping."""
     write_files(folder, {**files, "map.toml": mapping})

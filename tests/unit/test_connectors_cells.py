@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -26,32 +27,33 @@ from ledger.connectors.rows import FIELD_CHARS_MAX, open_table
 from ledger.domain.errors import InvalidInput
 
 UTC_ZONE = ZoneInfo("UTC")
+utc = partial(datetime, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
     ("text", "order", "expected"),
     [
-        ("2026-03-31", None, datetime(2026, 3, 31)),
-        ("2026-03-31T17:05:06Z", None, datetime(2026, 3, 31, 17, 5, 6)),
-        ("2026-03-31T17:05:06.000+0000", None, datetime(2026, 3, 31, 17, 5, 6)),
-        ("2026-03-31T19:05:06.123+02:00", None, datetime(2026, 3, 31, 17, 5, 6, 123000)),
-        ("2026-03-31 17:05:06.123456", None, datetime(2026, 3, 31, 17, 5, 6, 123456)),
-        ("2021-01-07 6:49:18", None, datetime(2021, 1, 7, 6, 49, 18)),
-        ("2023-05-03 08:51:08.199000 UTC", None, datetime(2023, 5, 3, 8, 51, 8, 199000)),
-        ("31/03/2026", "dmy", datetime(2026, 3, 31)),
-        ("02/03/2022 16:11", "dmy", datetime(2022, 3, 2, 16, 11)),
-        ("03/31/26", "mdy", datetime(2026, 3, 31)),
-        ("02/23/26 08:55 PM", "mdy", datetime(2026, 2, 23, 20, 55)),
-        ("02/24/26 12:19 AM", "mdy", datetime(2026, 2, 24, 0, 19)),
-        ("1/2/68", "dmy", datetime(2068, 2, 1)),
-        ("1/2/69", "dmy", datetime(1969, 2, 1)),
-        ("31.03.2026", "dmy", datetime(2026, 3, 31)),
+        ("2026-03-31", None, utc(2026, 3, 31)),
+        ("2026-03-31T17:05:06Z", None, utc(2026, 3, 31, 17, 5, 6)),
+        ("2026-03-31T17:05:06.000+0000", None, utc(2026, 3, 31, 17, 5, 6)),
+        ("2026-03-31T19:05:06.123+02:00", None, utc(2026, 3, 31, 17, 5, 6, 123000)),
+        ("2026-03-31 17:05:06.123456", None, utc(2026, 3, 31, 17, 5, 6, 123456)),
+        ("2021-01-07 6:49:18", None, utc(2021, 1, 7, 6, 49, 18)),
+        ("2023-05-03 08:51:08.199000 UTC", None, utc(2023, 5, 3, 8, 51, 8, 199000)),
+        ("31/03/2026", "dmy", utc(2026, 3, 31)),
+        ("02/03/2022 16:11", "dmy", utc(2022, 3, 2, 16, 11)),
+        ("03/31/26", "mdy", utc(2026, 3, 31)),
+        ("02/23/26 08:55 PM", "mdy", utc(2026, 2, 23, 20, 55)),
+        ("02/24/26 12:19 AM", "mdy", utc(2026, 2, 24, 0, 19)),
+        ("1/2/68", "dmy", utc(2068, 2, 1)),
+        ("1/2/69", "dmy", utc(1969, 2, 1)),
+        ("31.03.2026", "dmy", utc(2026, 3, 31)),
     ],
 )
 def test_dates_are_read_as_exports_write_them(
     text: str, order: DateOrder | None, expected: datetime
 ) -> None:
-    assert DateReader(UTC_ZONE, order).instant(text) == expected.replace(tzinfo=UTC)
+    assert DateReader(UTC_ZONE, order).instant(text) == expected
 
 
 @pytest.mark.parametrize(

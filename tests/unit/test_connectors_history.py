@@ -29,12 +29,14 @@ def test_what_no_history_tracks_is_attested_from_creation(
 ) -> None:
     report = bring(
         ledger, folder,
-        {"o.csv": RECORD + 'D1,"Big, ""red"" deal",Discovery,1000,2026-05-31,U1,Pipeline,2026-01-05\n'},
+        {"o.csv": RECORD + 'D1,"Big, ""red"" deal",Alpha,1000,2026-05-31,U1,Pipeline,2026-01-05\n'},
     )  # fmt: skip
     assert ledger.story("D1") == [
-        "2026-01-05 deal-opened amount=1000 USD close_date=2026-05-31 "
-        'name=Big, "red" deal owner=U1',
-        "2026-01-05 stage-claimed stage=Discovery",
+        (
+            "2026-01-05 deal-opened amount=1000 USD close_date=2026-05-31 "
+            'name=Big, "red" deal owner=U1'
+        ),
+        "2026-01-05 stage-claimed stage=Alpha",
         "2026-01-05 category-claimed category=pipeline",
     ]
     told = "amount: no history in this export; the record's value is attested from creation"
@@ -42,7 +44,9 @@ def test_what_no_history_tracks_is_attested_from_creation(
 
 
 def test_nothing_from_a_crm_is_witnessed(ledger: MemoryLedger, folder: Path) -> None:
-    bring(ledger, folder, {"o.csv": RECORD + "D1,A,Discovery,1,2026-05-31,U1,Pipeline,2026-01-05\n"})
+    bring(
+        ledger, folder, {"o.csv": RECORD + "D1,A,Discovery,1,2026-05-31,U1,Pipeline,2026-01-05\n"}
+    )
     assert [event["witnessed"] for event in ledger.events()] == [False] * 3
 
 

@@ -60,10 +60,7 @@ def _lists(what: str, product: list[str], oracle: list[str]) -> list[str]:
         return []
     only_product = sorted(set(product) - set(oracle))[:SHOWN]
     only_oracle = sorted(set(oracle) - set(product))[:SHOWN]
-    return [
-        f"{what}: product lists {len(product)}, only it {only_product};"
-        + f" oracle lists {len(oracle)}, only it {only_oracle}"
-    ]
+    return [f"{what}: product {len(product)}, oracle {len(oracle)}; {only_product} / {only_oracle}"]
 
 
 def _mappings(what: str, product: dict[Any, Any], oracle: dict[Any, Any]) -> list[str]:

@@ -44,7 +44,8 @@ def test_forecast(opinions: Formed, name: str, basis: Basis) -> None:
     both = opinions(name)
     by_owner = basis.as_of in CASES[name].grouped
     quarters = quarters_around(name, basis)
-    assert differences(both.product, both.oracle, basis, quarters, by_owner=by_owner) == []
+    found = differences(both.product, both.oracle, basis, quarters, by_owner=by_owner)
+    assert not found, "\n".join(found)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +54,8 @@ def test_forecast(opinions: Formed, name: str, basis: Basis) -> None:
 def test_every_deal(opinions: Formed, name: str, basis: Basis) -> None:
     """Stage, owner, amount, close date, outcome and category, deal by deal."""
     both = opinions(name)
-    assert deal_differences(both.product, both.oracle, basis) == []
+    found = deal_differences(both.product, both.oracle, basis)
+    assert not found, "\n".join(found)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -93,7 +95,7 @@ def test_hindsight_is_another_answer(opinions: Formed) -> None:
             12,
             {"won": 79, "lost": 185, "no_decision": 57, "open": 79},
         ),
-        ("devorg", (36, 48), 36, 27, 0, {"won": 11, "lost": 8, "open": 17}),
+        ("devorg", (36, 48), 36, 27, 0, {"won": 12, "lost": 8, "open": 16}),
         ("maven", (8800,), 8800, 6711, 0, {"won": 4238, "lost": 2473, "open": 2089}),
         (
             "bpic2012",
@@ -193,7 +195,7 @@ def test_history_before_creation_is_in_the_log(opinions: Formed) -> None:
     [
         ("preppin", "Opportunity.csv", "Id", "Amount", "2022-06-30"),
         ("revops", "opportunity_history.csv", "opportunity_id", "amount_usd", "2026-03-31"),
-        ("devorg", "OpportunityHistory.csv", "OpportunityId", "Amount", "2026-03-07"),
+        ("devorg", "OpportunityHistory.csv", "OpportunityId", "Amount", "2026-02-24"),
         ("maven", "sales_pipeline.csv", "opportunity_id", "close_value", "2017-06-30"),
         (
             "bpic2012",
@@ -228,5 +230,5 @@ def test_one_wrong_amount_is_seen(
     perturbed = CASES[name].read(tmp_path)
     assert differences(product, oracle, basis, [quarter]) == []
     assert differences(product, perturbed, basis, [quarter]) != []
-    found = deal_differences(product, perturbed, basis)
-    assert [each for each in found if each.startswith(f"deal {victim}: ")] == found != []
+    before, after = oracle.deals(basis), perturbed.deals(basis)
+    assert [each for each in before if before[each] != after[each]] == [victim]

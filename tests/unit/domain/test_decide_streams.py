@@ -278,10 +278,10 @@ def test_a_corrected_payload_is_one_of_the_targets_type_in_canonical_form() -> N
     scenario = given(opened(), revised(name="Big"))
     opening, revision = scenario.event_id(1), scenario.event_id(2)
     scenario.when(correction(revision, payload={"name": None})).then(
-        correction(revision, payload={"name": None})
+        correction(revision, payload={"name": None}, payload_version=1)
     )
     scenario.when(correction(opening, payload={"name": None, "owner": " ann "})).then(
-        correction(opening, payload={"owner": "ann"})
+        correction(opening, payload={"owner": "ann"}, payload_version=1)
     )
     scenario.when(correction(opening, payload={"stage": "x"})).refused("unknown-field")
     scenario.when(correction(revision, payload={})).refused("invalid-payload")

@@ -278,7 +278,7 @@ def test_a_word_of_a_list_is_one_of_them(event_type: str, changed: dict[str, Any
 )
 def test_what_makes_no_sense_is_refused(event_type: str, changed: dict[str, Any]) -> None:
     code = refusal(event_type, filled(event_type, **changed)).code
-    assert code in {"invalid-payload", "invalid-instant", "too-many-parts"}
+    assert code in {"invalid-payload", "invalid-instant", "invalid-rate", "too-many-parts"}
 
 
 @pytest.mark.parametrize("event_type", sorted(TYPES))

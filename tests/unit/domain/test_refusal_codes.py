@@ -119,6 +119,10 @@ REFUSALS: dict[str, tuple[type[QledgerError], Callable[[], object]]] = {
     "invalid-payload": (InvalidInput, lambda: parse_payload("deal-opened", {"name": ""})),
     "invalid-period": (InvalidInput, lambda: FiscalCalendar().period("2026-Q5")),
     "invalid-playbook": (InvalidInput, lambda: parse_playbook("key = ", where="x.toml")),
+    "invalid-rate": (
+        InvalidInput,
+        lambda: parse_payload("fx-rate-set", {"currency": "EUR", "to": "USD", "rate": "1_0"}),
+    ),
     "invalid-stream": (InvalidInput, lambda: _decide(given(stream="deal"), opened())),
     "missing-field": (InvalidInput, lambda: parse_payload("stage-claimed", {})),
     "money-as-float": (

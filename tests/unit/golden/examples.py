@@ -293,6 +293,7 @@ EXAMPLES: dict[str, Example] = {
         {
             "target": _TARGET,
             "payload": {"name": None, "close_date": "2026-06-30"},
+            "payload_version": 1,
             "occurred_at": "2026-03-01T00:00:00Z",
             "reason": "A typing error",
         },

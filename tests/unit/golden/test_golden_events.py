@@ -126,6 +126,7 @@ def third_schema(monkeypatch: pytest.MonkeyPatch) -> None:
         return {"claim": old}
 
     monkeypatch.setattr(StageClaimed, "schema_version", 3)
+    monkeypatch.setitem(events.SCHEMA_VERSIONS, "stage-claimed", 3)
     monkeypatch.setitem(events.UPCASTERS, ("stage-claimed", 1), renamed)
     monkeypatch.setitem(events.UPCASTERS, ("stage-claimed", 2), nested)
 
