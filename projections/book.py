@@ -11,8 +11,16 @@ from typing import NamedTuple
 
 from ledger.domain.basis import Basis
 from ledger.domain.calendar import FiscalCalendar, Period
+from ledger.domain.deal import CLAIM_TYPES
 from ledger.domain.errors import NotFound
-from ledger.domain.events import SETTINGS_STREAM, Event, is_stream, stream_id, stream_name
+from ledger.domain.events import (
+    SETTINGS_STREAM,
+    Event,
+    StageClaimed,
+    is_stream,
+    stream_id,
+    stream_name,
+)
 from ledger.domain.times import format_instant
 from projections.fold.calls import calls_at
 from projections.fold.claims import ClaimedDeal, claimed_deal
@@ -161,8 +169,8 @@ class Book:
         group_by = check_group_by(group_by)
         alone = _DIMENSIONS_OF_THE_DEAL.issuperset(group_by)
         directory = Directory(calendar=self.settings.calendar) if alone else self.directory
-        parts = self._parts()
-        jobs = [Job(self.basis, part, period, group_by, directory) for part in parts]
+        types = CLAIM_TYPES if "stage" in group_by else CLAIM_TYPES - {StageClaimed.type}
+        jobs = [Job(self.basis, part, types, period, group_by, directory) for part in self._parts()]
         tally = tally_all(self._reader, self._origin.conninfo, jobs)
         calls = self._reader.stream(self.basis, stream_name("period", period.name))
         tally.merge(tally_calls(calls_at(calls, self.valid_at), group_by, directory))

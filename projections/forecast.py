@@ -142,13 +142,13 @@ def tally_deals(
     """
     tally = Tally()
     calendar = directory.calendar
+    first, last = period.first_day.isoformat(), period.last_day.isoformat()
     for deal in deals:
         tally.deals += 1
         day = counting_day(deal, calendar)
         if day is None:
             tally.without_close_date.append(deal.deal_id)
-            continue
-        if not period.holds_text(day):
+        if day is None or not first <= day <= last:
             continue
         amount = deal.amount
         if amount is None:

@@ -285,10 +285,10 @@ def diff(
         for each in answer["deals"]
     ]  # fmt: skip
     if output is Format.CSV:
-        first_basis, last_basis = answer["from"], answer["to"]
-        stated = [first_basis["valid_at"], first_basis["known_at"],
-                  last_basis["valid_at"], last_basis["known_at"], *_rest(last_basis)]  # fmt: skip
-        columns += ["from_valid_at", "from_known_at", "to_valid_at", "to_known_at", *BASIS_REST]
+        times = ("valid_at", "known_at", "horizon")
+        stated = [answer[side][time] for side in ("from", "to") for time in times]
+        stated += _rest(answer["to"])[1:]
+        columns += [f"{side}_{time}" for side in ("from", "to") for time in times] + BASIS_REST[1:]
         write_csv(columns, [[*row, *stated] for row in rows])
         return
     columns[2] = "change*"

@@ -7,6 +7,7 @@ stages mean, and which spellings are to be replaced. Nothing in a mapping is cod
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Sequence
 from fnmatch import fnmatch
@@ -265,11 +266,19 @@ def load_mapping(path: Path) -> Mapping:
 
 def _line_of(text: str, path: Sequence[str]) -> int | None:
     """The line on which the last named key of a path stands, as well as it can be told."""
-    for part in reversed(path):
-        if part.isdigit():
+    lines = text.splitlines()
+    at, found = 0, None
+    for place, part in enumerate(path):
+        if part.isdigit() and place:
+            table = f"[[{path[place - 1]}]]"
+            starts = [number for number, line in enumerate(lines) if line.strip() == table]
+            at = starts[int(part)] if int(part) < len(starts) else at
+            found = at + 1
             continue
-        for number, line in enumerate(text.splitlines(), 1):
-            bare = line.strip()
-            if bare.startswith((part, f'"{part}"', f"[{part}", f"[[{part}")) or f".{part}" in bare:
-                return number
-    return None
+        named = re.compile(
+            rf'(?:^|[\[.]\s*|\s){re.escape(part)}\s*[\].=]|"{re.escape(part)}"\s*[\].=]'
+        )
+        number = next((n for n in range(at, len(lines)) if named.search(lines[n])), None)
+        if number is not None:
+            at, found = number, number + 1
+    return found

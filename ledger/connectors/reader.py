@@ -326,8 +326,9 @@ class FileReader(Columns):
         payload: EventPayload
         try:
             if kind == "stakeholders":
+                stakeholder = given.pop("id")
                 payload = StakeholderAdded(
-                    **{"name": given["id"], **given, "stakeholder": given.pop("id")}
+                    **{"name": stakeholder, **given, "stakeholder": stakeholder}
                 )
                 record, change = deal, f"stakeholder:{payload.stakeholder}"
             else:

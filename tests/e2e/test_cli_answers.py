@@ -151,15 +151,17 @@ def test_sums_of_the_csv_are_the_json(qledger: Qledger, group_by: str) -> None:
 def test_every_csv_states_its_basis(qledger: Qledger, name: str) -> None:
     if name == "diff":
         words = ["diff", "--from", "2025-02-28", "--to", END]
-        columns = {"from_valid_at", "from_known_at", "to_valid_at", "to_known_at", "horizon"}
+        columns = {"from_valid_at", "from_known_at", "from_horizon", "to_valid_at", "to_known_at"}
+        horizon = "to_horizon"
     else:
         words = [*QUESTIONS[name], "--as-of", END]
-        columns = {"basis_valid_at", "basis_known_at", "horizon"}
+        columns = {"basis_valid_at", "basis_known_at"}
+        horizon = "horizon"
     found = rows(qledger.ok_here(*words, "--format", "csv").out)
     assert found
     for row in found:
         assert columns | {"witnessed_only", "rules"} <= row.keys()
-        assert {row["horizon"], row["witnessed_only"]} == {"25", "false"}
+        assert (row[horizon], row["witnessed_only"]) == ("25", "false")
 
 
 def test_deals_are_the_receipt_of_a_forecast(qledger: Qledger) -> None:

@@ -20,7 +20,7 @@ from ledger.domain.errors import Conflict
 from ledger.domain.events import Draft, Event
 from ledger.domain.times import Instant
 
-NOW = datetime(2026, 6, 30, 12, tzinfo=UTC)
+NOW = datetime(2026, 12, 1, 12, tzinfo=UTC)
 DATA = Path(os.environ.get("QLEDGER_DATA", Path(__file__).parents[3] / "shared" / "data"))
 MAPPINGS = Path(__file__).parents[2] / "docs" / "mappings"
 

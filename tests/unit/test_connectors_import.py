@@ -200,7 +200,7 @@ def test_public_exports_are_recognised_by_their_columns(
     assert others == ignored
 
 
-# --- the laws, over generated exports --------------------------------------------------------------
+# --- the laws, over generated exports ------------------------------------------------------------
 
 STAGES = ("Alpha", "Beta", "Gamma", "Closed Won", "Closed Lost")
 

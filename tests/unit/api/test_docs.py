@@ -1,0 +1,81 @@
+"""Every command and option of `qledger` explains itself, and stands in the documentation."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from api.cli.main import app
+from ledger.config import Settings, shown
+
+ROOT = Path(__file__).parents[3]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every command that does something, by its words."""
+    parts: dict[str, Any] = getattr(command, "commands", {})
+    if not parts:
+        yield path, command
+    for name, part in parts.items():
+        yield from commands(part, (*path, name))
+
+
+COMMANDS = dict(commands(typer.main.get_command(app)))
+
+
+@pytest.fixture(scope="module")
+def documentation() -> str:
+    return "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+
+
+def test_the_commands_are_these() -> None:
+    assert {" ".join(words) for words in COMMANDS} == {
+        "forecast", "deals", "deal", "timeline", "diff", "record", "retract", "correct", "serve",
+        "migrate", "check", "config", "import salesforce", "import csv", "import calls",
+        "import events", "export events", "playbook publish", "playbook list", "playbook show",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("words", [(), ("import",), ("export",), ("playbook",), *COMMANDS])
+def test_every_command_explains_itself(words: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(app, [*words, "--help"], env={"TERMINAL_WIDTH": "200"})
+    assert result.exit_code == 0
+    assert "Usage:" in result.output
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_command_and_option_has_a_sentence(words: tuple[str, ...]) -> None:
+    command = COMMANDS[words]
+    assert command.help
+    for parameter in command.params:
+        if parameter.name not in {"help", "file", "files", "directory", "deal_id", "source", "key"}:
+            assert parameter.help, parameter.name
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_command_is_documented(words: tuple[str, ...], documentation: str) -> None:
+    assert re.search(rf"\bqledger {' '.join(words)}\b", documentation)
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_option_is_documented(words: tuple[str, ...], documentation: str) -> None:
+    missing = {
+        option
+        for parameter in COMMANDS[words].params
+        for option in parameter.opts
+        if option.startswith("--")
+        and option != "--help"
+        and not re.search(rf"(?<![\w-]){option}(?![\w-])", documentation)
+    }
+    assert not missing
+
+
+def test_every_setting_is_documented(documentation: str) -> None:
+    assert not [name for name in shown(Settings()) if name not in documentation]
