@@ -113,7 +113,7 @@ def parse_horizon(text: str) -> int:
         InvalidInput: `invalid-horizon`.
     """
     digits = text.removeprefix("pos:")
-    if not digits.isdecimal() or len(digits) > 18:
+    if not (digits.isascii() and digits.isdecimal()) or len(digits) > 18:
         raise InvalidInput(
             "invalid-horizon", f"{text!r} is not a position", hint="write it like 1090"
         )

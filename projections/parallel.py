@@ -25,7 +25,7 @@ from projections.fold.claims import claimed_deal
 from projections.forecast import Directory, Tally, tally_deals
 from projections.reader import LogReader, StreamRange
 
-EVENTS_PER_WORKER_MIN = 20_000
+EVENTS_PER_WORKER_MIN = 100_000
 """Below this, starting another process costs more than it saves."""
 
 

@@ -6,21 +6,20 @@ import sys
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
 from api.cli import progress
 from api.cli.output import Format, write_json, write_line, write_table
 from api.cli.session import open_ledger, settings
-from ledger.connectors import calls as calls_connector
-from ledger.connectors import importer, ndjson
-from ledger.connectors import salesforce as salesforce_connector
-from ledger.connectors.importer import ImportOptions, Progress
-from ledger.connectors.report import Report
 from ledger.domain.errors import InvalidInput
 from ledger.domain.times import parse_instant
-from ledger.store.ledger import Ledger
+
+if TYPE_CHECKING:
+    from ledger.connectors.importer import ImportOptions, Progress
+    from ledger.connectors.report import Report
+    from ledger.store.ledger import Ledger
 
 Existing = typer.Argument(exists=True, help="What to read.")
 TimeZoneOption = Annotated[
@@ -70,13 +69,13 @@ def salesforce(
     output: ReportOption = Format.TABLE,
 ) -> None:
     """Import a folder of Salesforce CSVs, found by their columns."""
+    from ledger.connectors.salesforce import import_salesforce
+
     options = _options(
         time_zone, date_order, currency, id_prefix, snapshot_at, strict=strict, rejects=rejects
     )
     _bring(
-        lambda ledger, advance: salesforce_connector.import_salesforce(
-            ledger, directory, options, advance
-        ),
+        lambda ledger, advance: import_salesforce(ledger, directory, options, advance),
         output,
     )
 
@@ -94,11 +93,13 @@ def csv(
     output: ReportOption = Format.TABLE,
 ) -> None:
     """Import CSV files of any CRM, with a mapping of their columns, stages and values."""
+    from ledger.connectors.importer import import_csv
+
     options = _options(
         time_zone, date_order, currency, id_prefix, snapshot_at, strict=strict, rejects=rejects
     )
     _bring(
-        lambda ledger, advance: importer.import_csv(ledger, mapping, files, options, advance),
+        lambda ledger, advance: import_csv(ledger, mapping, files, options, advance),
         output,
     )
 
@@ -114,11 +115,11 @@ def calls(
     output: ReportOption = Format.TABLE,
 ) -> None:
     """Import rep submissions, quotas and exchange rates."""
+    from ledger.connectors.calls import import_calls
+
     options = _options(time_zone, date_order, currency, None, None, strict=strict, rejects=rejects)
     _bring(
-        lambda ledger, advance: calls_connector.import_calls(
-            ledger, mapping, files, options, advance
-        ),
+        lambda ledger, advance: import_calls(ledger, mapping, files, options, advance),
         output,
     )
 
@@ -130,8 +131,10 @@ def events(
     output: ReportOption = Format.TABLE,
 ) -> None:
     """Import canonical events, one JSON object a line, as `export events` writes them."""
+    from ledger.connectors.ndjson import import_events
+
     options = _options(None, None, None, None, None, strict=strict, rejects=rejects)
-    _bring(lambda ledger, advance: ndjson.import_events(ledger, file, options, advance), output)
+    _bring(lambda ledger, advance: import_events(ledger, file, options, advance), output)
 
 
 def export_events(
@@ -155,8 +158,10 @@ def export_events(
 
 
 def _export(sink: BinaryIO, up_to: int | None) -> int:
+    from ledger.connectors.ndjson import export_events as write
+
     with open_ledger() as ledger, progress.bar() as advance:
-        return ndjson.export_events(ledger, sink, up_to, advance)
+        return write(ledger, sink, up_to, advance)
 
 
 def _options(
@@ -169,6 +174,8 @@ def _options(
     strict: bool,
     rejects: Path | None,
 ) -> ImportOptions:
+    from ledger.connectors.importer import ImportOptions
+
     return ImportOptions(
         time_zone=time_zone,
         date_order=None if date_order is None else date_order.value,

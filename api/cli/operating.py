@@ -23,7 +23,7 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
 ) -> None:
     """Serve GraphQL at /graphql."""
-    from api.http.server import serve as run  # noqa: PLC0415 - the web framework loads only here
+    from api.http.server import serve as run
 
     run(settings(), host=host, port=port)
 

@@ -40,9 +40,9 @@ def write_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
 
 def write_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Rows as a table; columns whose name ends in `*` are aligned to the right."""
-    from rich.console import Console  # noqa: PLC0415 - not loaded for JSON
-    from rich.markup import escape  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
 
     table = Table(title=escape(title), title_justify="left", header_style="bold")
     for column in columns:
@@ -58,6 +58,11 @@ def write_line(text: str = "") -> None:
     """A line for a person."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
+
+
+def brief(instant: str) -> str:
+    """An instant for a table: whole seconds without their zeros, in UTC."""
+    return instant.replace("T", " ").replace(".000000Z", "").removesuffix("Z")
 
 
 def basis_line(basis: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from api.asof import AsOf, parse_horizon
-from api.cli.output import Format, basis_line, write_csv, write_json, write_line, write_table
+from api.cli.output import Format, basis_line, brief, write_csv, write_json, write_line, write_table
 from api.cli.session import open_door
 from projections.deals import deal_as_dict, deals_rows
 from projections.forecast import MEASURES
@@ -138,7 +138,9 @@ def _forecast_table(answer: dict[str, Any], dimensions: tuple[str, ...]) -> None
     }
     for note, count in notes.items():
         if count:
-            write_line(f"{count} deals {note} (--format json lists them)")
+            write_line(
+                f"{count} {'deal' if count == 1 else 'deals'} {note} (--format json lists them)"
+            )
     for missing in answer["unconverted"]:
         write_line(
             f"not in the sums for want of a rate: {missing['amount']} {missing['currency']} "
@@ -178,12 +180,11 @@ def deal(
     if output is Format.JSON:
         write_json(answer)
         return
-    columns = ["field", "value", "position", "event", "occurred_at", "known_at", "actor"]
+    columns = ["field", "value", "position", "type", "occurred_at", "known_at", "actor"]
     rows = [
-        [field, spell(claim["value"]), *(claim["because"][key] for key in
-         ("position", "type", "occurred_at", "known_at", "actor"))]
+        [field, spell(claim["value"]), *(claim["because"][key] for key in columns[2:])]
         for field, claim in answer["claims"].items()
-    ]  # fmt: skip
+    ]
     if output is Format.CSV:
         _write_csv(columns, rows, answer["basis"])
         return
@@ -229,7 +230,7 @@ def timeline(
     output: FormatOption = Format.TABLE,
 ) -> None:
     """Every event of a deal on both time axes, and what became of it."""
-    from projections.timeline import timeline as ask  # noqa: PLC0415 - the command has its name
+    from projections.timeline import timeline as ask
 
     asked = _asked(as_of, valid_at, known_at, horizon, witnessed_only)
     with open_door() as door, door.book(asked) as book:
@@ -237,20 +238,16 @@ def timeline(
     if output is Format.JSON:
         write_json(answer)
         return
-    columns = [
-        "position",
-        "occurred_at",
-        "known_at",
-        "type",
-        "summary",
-        "actor",
-        "status",
-        "event_id",
-    ]
-    rows = [[event[column] for column in columns] for event in answer["events"]]
+    columns = ["position", "occurred_at", "known_at", "type", "summary", "actor", "status"]
     if output is Format.CSV:
-        _write_csv(columns, rows, answer["basis"])
+        columns.append("event_id")
+        write_csv(columns, [[event[column] for column in columns] for event in answer["events"]])
         return
+    rows = [
+        [brief(event[column]) if column in {"occurred_at", "known_at"} else event[column]
+         for column in columns]
+        for event in answer["events"]
+    ]  # fmt: skip
     write_table(f"Timeline of {deal_id}", columns, rows)
     write_line(basis_line(answer["basis"]))
 
@@ -262,16 +259,20 @@ def diff(
         str | None,
         typer.Option("--known-at", help="Both as known when; by default each as known then."),
     ] = None,
+    to_known_at: Annotated[
+        str | None,
+        typer.Option("--to-known-at", help="The later one as known when; `now` is hindsight."),
+    ] = None,
     horizon: HorizonOption = None,
     witnessed_only: WitnessedOption = False,
     period: PeriodOption = None,
     output: FormatOption = Format.TABLE,
 ) -> None:
     """Which deals moved between two times, by how much, because of which events."""
-    from projections.diff import diff as ask  # noqa: PLC0415 - the command has its name
+    from projections.diff import diff as ask
 
     first = _asked(start, None, known_at, horizon, witnessed_only)
-    second = _asked(to, None, known_at, horizon, witnessed_only)
+    second = _asked(to, None, to_known_at or known_at, horizon, witnessed_only)
     with open_door() as door, door.books(first, second) as (opening, closing):
         answer = ask(opening, closing, closing.period(period)).as_dict()
     if output is Format.JSON:
@@ -281,7 +282,7 @@ def diff(
     rows = [
         [each["deal"], each["name"], each["change"],
          "; ".join(f"{f['field']}: {spell(f['old'])} -> {spell(f['new'])}" for f in each["fields"]),
-         "; ".join(f"{e['position']} {e['type']} {e['known_at']}" for e in each["because"])]
+         "; ".join(f"{e['position']} {e['type']} {brief(e['known_at'])}" for e in each["because"])]
         for each in answer["deals"]
     ]  # fmt: skip
     if output is Format.CSV:

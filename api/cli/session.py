@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -11,7 +12,9 @@ from api.door import Door
 from ledger.config import Settings
 from ledger.domain.errors import InvalidInput
 from ledger.store.database import Database
-from ledger.store.ledger import Ledger
+
+if TYPE_CHECKING:
+    from ledger.store.ledger import Ledger
 
 
 def settings() -> Settings:
@@ -39,5 +42,7 @@ def open_door() -> Iterator[Door]:
 @contextmanager
 def open_ledger() -> Iterator[Ledger]:
     """The ledger, for writing; closed at the end."""
+    from ledger.store.ledger import Ledger
+
     with Ledger.open(settings()) as ledger:
         yield ledger

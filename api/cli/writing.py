@@ -1,10 +1,11 @@
-"""Commands that write: record, retract, correct, playbook publish; and the imports."""
+"""Commands that write - record, retract, correct - and those of playbooks."""
 
 from __future__ import annotations
 
 import getpass
+from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import orjson
@@ -12,13 +13,14 @@ import typer
 
 from api.cli.output import write_line, write_table
 from api.cli.session import open_door, open_ledger
-from ledger import service
 from ledger.domain.errors import InvalidInput
 from ledger.domain.events import PlaybookPublished, stream_name
 from ledger.domain.playbook import parse_playbook
 from ledger.domain.streams import playbooks_in_force
 from ledger.domain.times import parse_instant
-from ledger.service import Receipt
+
+if TYPE_CHECKING:
+    from ledger.service import Receipt
 
 ActorOption = Annotated[
     str, typer.Option("--actor", help="Who records it.", default_factory=getpass.getuser)
@@ -33,6 +35,9 @@ EventIdOption = Annotated[
     str | None, typer.Option("--event-id", help="A UUID of your own makes a retry one event.")
 ]
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why.")]
+EventArgument = Annotated[
+    str, typer.Argument(help="The event: its position in qledger timeline, or its id.")
+]
 StreamArgument = Annotated[str, typer.Argument(help="Whose event it is, such as deal:006A1.")]
 
 
@@ -54,17 +59,17 @@ def record(
 
 def retract(
     stream: StreamArgument,
-    event: Annotated[str, typer.Argument(help="The event's id, from qledger timeline.")],
+    event: EventArgument,
     reason: ReasonOption,
     actor: ActorOption,
 ) -> None:
     """Retract an event: from now on it is as if it had never been."""
-    _record(stream, "event-retracted", {"target": event, "reason": reason}, actor)
+    _record(stream, "event-retracted", {"target": _event_id(event), "reason": reason}, actor)
 
 
 def correct(
     stream: StreamArgument,
-    event: Annotated[str, typer.Argument(help="The event's id, from qledger timeline.")],
+    event: EventArgument,
     reason: ReasonOption,
     actor: ActorOption,
     payload: Annotated[
@@ -75,7 +80,7 @@ def correct(
     ] = None,
 ) -> None:
     """Correct an event: from now on it counts as corrected; what was known before stays."""
-    facts: dict[str, Any] = {"target": event, "reason": reason}
+    facts: dict[str, Any] = {"target": _event_id(event), "reason": reason}
     if payload is not None:
         facts["payload"] = _json(payload)
     if occurred_at is not None:
@@ -91,9 +96,11 @@ def playbook_publish(
     ] = None,
 ) -> None:
     """Publish a version of a playbook. Publishing the same version again changes nothing."""
+    from ledger import service
+
     path = Path(source)
     if not path.suffix:
-        path = Path(service.__file__).parent / "playbooks" / f"{source}.toml"
+        path = Path(str(files("ledger") / "playbooks" / f"{source}.toml"))
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -153,6 +160,8 @@ def _record(
     event_id: str | None = None,
     expected_version: int | None = None,
 ) -> None:
+    from ledger import service
+
     with open_ledger() as ledger:
         recorded = service.record(
             ledger,
@@ -179,6 +188,15 @@ def _json(text: str | bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InvalidInput("invalid-json", "the payload is not a JSON object")
     return value
+
+
+def _event_id(event: str) -> str:
+    """The id of an event that is named by its position or its id."""
+    if not event.isdecimal():
+        return event
+    position = int(event)
+    with open_door() as door, door.book() as book:
+        return book.causes({position})[position]["event_id"]
 
 
 def _uuid(text: str) -> UUID:

@@ -85,19 +85,30 @@ class Schema(strawberry.Schema):
         self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None
     ) -> None:
         super().process_errors(
-            [error for error in errors if not isinstance(error.original_error, QledgerError)],
+            [error for error in errors if not isinstance(_origin(error), QledgerError)],
             execution_context,
         )
+
+
+def _origin(error: GraphQLError) -> Exception | None:
+    """What is behind an error, and behind that; None where GraphQL itself found it.
+
+    A scalar's refusal comes wrapped more than once.
+    """
+    origin: Exception | None = error
+    while isinstance(origin, GraphQLError):
+        origin = origin.original_error
+    return origin
 
 
 class _Coded(MaskErrors):
     """Ours with their codes, validation errors as they are, the rest masked."""
 
     def __init__(self) -> None:
-        super().__init__(should_mask_error=lambda error: error.original_error is not None)
+        super().__init__(should_mask_error=lambda error: _origin(error) is not None)
 
     def anonymise_error(self, error: GraphQLError) -> GraphQLError:
-        original = error.original_error
+        original = _origin(error)
         if not isinstance(original, QledgerError):
             return super().anonymise_error(error)
         facts: dict[str, Any] = original.as_dict()

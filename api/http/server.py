@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
+import signal
 import socket
 import sys
+import threading
 
 import uvicorn
 
@@ -28,6 +30,10 @@ def serve(settings: Settings, *, host: str | None = None, port: int | None = Non
     Raises:
         Unavailable: `cannot-listen`, and what opening the database raises.
     """
+    if threading.current_thread() is threading.main_thread():
+        # By default it would end us on the spot, once the last request is answered: the database
+        # would not be left.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     host = host or settings.host
     with _listening(host, settings.port if port is None else port) as listener:
         port = listener.getsockname()[1]
@@ -61,7 +67,8 @@ def _is_loopback(host: str) -> bool:
 
 
 def _announce(host: str, port: int) -> None:
-    sys.stdout.write(f"serving GraphQL at http://{host}:{port}/graphql (Ctrl-C stops)\n")
+    spelt = f"[{host}]" if ":" in host else host
+    sys.stdout.write(f"serving GraphQL at http://{spelt}:{port}/graphql (Ctrl-C stops)\n")
     sys.stdout.flush()
     if not _is_loopback(host):
         sys.stderr.write(

@@ -130,12 +130,10 @@ class Qledger:
             patch.setattr(sys, "argv", [QLEDGER, *arguments])
             patch.setattr(sys, "stdout", out)
             patch.setattr(sys, "stderr", err)
-            status = 0
-            try:
+            with pytest.raises(SystemExit) as end:
                 run()
-            except SystemExit as end:
-                assert end.code is None or isinstance(end.code, int)
-                status = end.code or 0
+        status = end.value.code or 0
+        assert isinstance(status, int)
         return Outcome(status, out.bytes, err.bytes.decode())
 
     def ok_here(self, *arguments: str) -> Outcome:

@@ -126,9 +126,7 @@ def test_sums_of_the_csv_are_the_json(qledger: Qledger, group_by: str) -> None:
     question = ["forecast", "--as-of", END, "--known-at", "now", "--group-by", group_by]
     answer = asked(qledger, *question)
     pin = basis_options(answer["basis"])
-    found = rows(
-        qledger.ok_here("forecast", *pin, "--group-by", group_by, "--format", "csv").out
-    )
+    found = rows(qledger.ok_here("forecast", *pin, "--group-by", group_by, "--format", "csv").out)
     for measure, categories in answer["measures"].items():
         for category, cell in categories.items():
             lines = [

@@ -6,10 +6,11 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import psycopg
 import pytest
 
-from tests.e2e.process import Qledger
+from tests.e2e.process import SECONDS_MAX, Qledger
 from tests.e2e.worked import END
 
 
@@ -22,7 +23,9 @@ def home() -> Iterator[Path]:
 
 def test_config_masks_the_password(tmp_path: Path) -> None:
     url = "postgresql://someone:open-sesame@db.example/ledger"
-    shown = Qledger({"QLEDGER_DATABASE_URL": url, "QLEDGER_HOME": str(tmp_path)}).ok_here("config").text
+    shown = (
+        Qledger({"QLEDGER_DATABASE_URL": url, "QLEDGER_HOME": str(tmp_path)}).ok_here("config").text
+    )
     assert "sesame" not in shown
     for variable in ("DATABASE_URL", "HOME", "HOST", "PORT", "STATEMENT_TIMEOUT_MS", "WORKERS"):
         assert f"QLEDGER_{variable}" in shown
@@ -80,7 +83,9 @@ def test_an_empty_ledger_answers(fresh: Qledger) -> None:
 def test_the_embedded_database_repeats_an_answer_after_a_restart(home: Path) -> None:
     """Each command starts the server and, being its last user, stops it."""
     qledger = Qledger({"QLEDGER_HOME": str(home)})
-    payload = '{"owner": "ann", "close_date": "2025-03-31", "amount": {"amount": "5", "currency": "USD"}}'
+    payload = (
+        '{"owner": "ann", "close_date": "2025-03-31", "amount": {"amount": "5", "currency": "USD"}}'
+    )
     qledger.ok("record", "deal:D1", "deal-opened", payload)
     first = qledger.ok("forecast", "--period", "2025-Q1", "--format", "json")
     basis = first.json["basis"]
@@ -89,6 +94,14 @@ def test_the_embedded_database_repeats_an_answer_after_a_restart(home: Path) -> 
               "--horizon", str(basis["horizon"])]  # fmt: skip
     again = qledger.ok("forecast", "--period", "2025-Q1", "--format", "json", *pinned)
     assert again.out == first.out
+
+    with qledger.serving() as (process, address):
+        answer = httpx.post(f"{address}/graphql", json={"query": "{ ledger { headPosition } }"})
+        assert answer.json()["data"] == {"ledger": {"headPosition": "1"}}
+        assert list(home.glob("**/postmaster.pid"))
+        process.terminate()
+        process.communicate(timeout=SECONDS_MAX)
+    assert not list(home.glob("**/postmaster.pid"))
 
 
 def test_a_process_without_its_database_ends_with_status_five() -> None:

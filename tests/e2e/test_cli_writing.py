@@ -11,7 +11,9 @@ import pytest
 
 from tests.e2e.process import Qledger
 
-RECEIPT = re.compile(r"(?P<stream>\S+): (?P<type>\S+) (?P<id>[0-9a-f-]{36}) at position (?P<at>\d+)")
+RECEIPT = re.compile(
+    r"(?P<stream>\S+): (?P<type>\S+) (?P<id>[0-9a-f-]{36}) at position (?P<at>\d+)"
+)
 OPENED = '{"name": "Ängström, \\"A\\" & Co.", "owner": "ann", "close_date": "2025-03-31"}'
 EVENT_ID = "018f0000-0000-7000-8000-000000000001"
 

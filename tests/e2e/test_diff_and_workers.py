@@ -126,9 +126,7 @@ def test_a_dimension_that_went_away_names_the_revision(own: Door, ledger: Ledger
         assert [each["occurred_at"][:10] for each in deal["because"]] == [second]
 
 
-def test_a_deal_closed_anew_in_another_quarter_names_the_closing(
-    own: Door, ledger: Ledger
-) -> None:
+def test_a_deal_closed_anew_in_another_quarter_names_the_closing(own: Door, ledger: Ledger) -> None:
     """Without a close date the day of the closing decides; nothing else of the deal differs."""
     undated = opened("D", "ann", END, usd("5.00"))
     payload = undated.payload.model_copy(update={"close_date": None})

@@ -46,7 +46,7 @@ def test_the_mappings_that_we_ship_are_sound(path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "told", "line"),
     [
-        ("system = ", "at line 1", None),
+        ("system = \nx = 1\n", "at line 1", None),
         (DEALS.replace('"crm"', '"a b"'), "system", 2),
         (DEALS.replace('name = "Name"', 'nmae = "Name"'), "no field 'nmae'", 3),
         (DEALS.replace('id = "Id"\n', ""), "needs a column for: id", 3),

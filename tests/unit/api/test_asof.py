@@ -33,9 +33,7 @@ class InMemory(LogReader):
 
     def stream(self, basis: Basis, stream: str) -> list[Event]:
         return [
-            event
-            for event in self._log.events
-            if event["stream"] == stream and sees(basis, event)
+            event for event in self._log.events if event["stream"] == stream and sees(basis, event)
         ]
 
     def at_positions(self, positions: Collection[int]) -> dict[int, Event]:
@@ -190,9 +188,7 @@ spelt = st.one_of(
 )
 
 
-@given(
-    st.builds(AsOf, spelt, spelt, spelt, st.one_of(st.none(), st.integers(0, 5)), st.booleans())
-)
+@given(st.builds(AsOf, spelt, spelt, spelt, st.one_of(st.none(), st.integers(0, 5)), st.booleans()))
 def test_a_basis_given_back_in_full_is_the_same_basis(asked: AsOf) -> None:
     basis = basis_of(asked)
     facts: dict[str, Any] = basis.as_dict()
