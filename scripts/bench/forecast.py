@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -63,7 +63,7 @@ def deal_events(number: int, chance: random.Random) -> Iterator[Draft]:
         yield _draft(number, 9, opened + timedelta(days=90), "deal-closed", {"outcome": outcome})
 
 
-def _draft(number: int, step: int, at: datetime, kind: str, payload: dict[str, object]) -> Draft:
+def _draft(number: int, step: int, at: datetime, kind: str, payload: Mapping[str, object]) -> Draft:
     parsed: EventPayload = parse_payload(kind, payload)
     event_id = event_id_of("bench", str(number), str(step))
     return Draft(f"deal:{number:07d}", parsed, event_id, "bench", SOURCE, at, at)

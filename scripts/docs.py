@@ -1,7 +1,7 @@
-"""Writes the real output of commands into README.md; a test checks that it is still true.
+"""Writes what commands really print into README.md and docs/commands.md; a test checks both.
 
-In the text, a comment `<!-- output: COMMAND -->` is followed by a fenced block; the block is replaced
-by the command and what it prints on the demo book.
+In README.md, a comment `<!-- output: COMMAND -->` is followed by a fenced block; the block is
+replaced by the command and what it prints on the demo book.
 """
 
 from __future__ import annotations
@@ -12,11 +12,24 @@ import shlex
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+from typer.main import get_command
+
+from api.cli.main import app
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
+COMMANDS = ROOT / "docs" / "commands.md"
 QLEDGER = Path(sys.executable).parent / "qledger"
+_COMMANDS_HEAD = """# Commands
+
+The help of every command, as `qledger COMMAND --help` prints it. An error goes to standard error
+and ends with its code in brackets; the exit status is 2 for input that can never be accepted,
+3 for what a rule refuses, 4 for what is not there, 5 for a store that cannot serve.
+"""
 _BLOCK = re.compile(r"<!-- output: (?P<command>[^\n]+?) -->\n(?:\n```\n.*?\n```\n)?", re.DOTALL)
 
 
@@ -53,8 +66,28 @@ def with_output(text: str, environment: dict[str, str]) -> str:
     return _BLOCK.sub(block, text)
 
 
+def commands_page() -> str:
+    """docs/commands.md: the help of every command."""
+    parts = [_COMMANDS_HEAD]
+    for path, command in _commands(get_command(app), ()):
+        name = " ".join(("qledger", *path))
+        context = command.make_context(name, [], resilient_parsing=True, terminal_width=96)
+        lines = [line.rstrip() for line in command.get_help(context).splitlines()]
+        parts.append(f"\n## {' '.join(path)}\n\n```\n" + "\n".join(lines) + "\n```\n")
+    return "".join(parts)
+
+
+def _commands(group: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _commands(command, (*path, name))
+        else:
+            yield (*path, name), command
+
+
 def main() -> None:
-    """Bring README.md up to date, over a demo book of its own."""
+    """Bring both up to date; README.md over a demo book of its own."""
+    COMMANDS.write_text(commands_page(), encoding="utf-8")
     with tempfile.TemporaryDirectory(prefix="qledger-readme-") as home:
         environment = {**os.environ, "QLEDGER_HOME": home, "PYTHONPATH": str(ROOT)}
         environment.pop("QLEDGER_DATABASE_URL", None)

@@ -1,0 +1,23 @@
+"""`python -m scripts.bench`: every benchmark, short; a longer run is each module's own."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from scripts.bench import append, forecast
+
+
+def main(
+    seconds: Annotated[float, typer.Option(help="Seconds for each way of appending.")] = 3.0,
+    events: Annotated[int, typer.Option(help="Events to import.")] = 60_000,
+    deals: Annotated[int, typer.Option(help="Deals in the book to forecast.")] = 100_000,
+) -> None:
+    """Run all and print their tables."""
+    append.main(seconds=seconds, events=events)
+    forecast.main(deals=deals)
+
+
+if __name__ == "__main__":
+    typer.run(main)
