@@ -298,8 +298,8 @@ class _Teller(Scribe):
         state, rule = self.state, self._rule_of(stage)
         outcome = self._outcome(rule)
         if outcome is None and state.outcome is not None and not rule.reopens:
-            self.out.tallies["stage-after-close-ignored"] += 1
-            return
+            self.out.tallies["stage-after-close"] += 1
+            outcome = state.outcome
         moved = stage != state.stage
         ended = outcome != state.outcome
         if not moved and not ended and not origin.reconciled:

@@ -29,7 +29,8 @@ _WARNINGS = {
     "email-unreadable": "not an e-mail address: {count} cells; left out",
     "restored": "removed in the ledger, there again in the CRM: {count} deals; they stay removed",
     "person-renamed": "another name or e-mail than when the person joined: {count}; left as it was",
-    "stage-after-close-ignored": "a stage after the close that does not reopen: {count} rows",
+    "stage-after-close": "a stage after the close that does not reopen: {count} rows; it is "
+    "claimed, and the deal stays closed",
     "inferred-otherwise": "what was inferred at an earlier import would now be otherwise: {count}; "
     "left as it was",
     "reopened": "an open stage after a close: {count} times; the deal reopens",

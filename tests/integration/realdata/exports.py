@@ -18,7 +18,8 @@ def preppin(folder: Path) -> Oracle:
         INSERT INTO record
             SELECT Id, strptime(CreatedDate, '%d/%m/%Y'), OwnerId, StageName,
                 Amount::DECIMAL(18, 2), strptime(CloseDate, '%d/%m/%Y')::DATE,
-                category_of(ForecastCategoryName), NULL
+                CASE WHEN (IsClosed = 'TRUE') = (outcome_of(StageName, NULL) <> 'open')
+                     THEN category_of(ForecastCategoryName) END, NULL
             FROM opportunity WHERE IsDeleted = 'FALSE';
         INSERT INTO history
             SELECT OppID, n, strptime(CreatedDate, '%d/%m/%Y'), StageName, NULL, NULL, NULL
