@@ -241,7 +241,8 @@ def timeline(
     columns = ["position", "occurred_at", "known_at", "type", "summary", "actor", "status"]
     if output is Format.CSV:
         columns.append("event_id")
-        write_csv(columns, [[event[column] for column in columns] for event in answer["events"]])
+        rows = [[event[column] for column in columns] for event in answer["events"]]
+        _write_csv(columns, rows, answer["basis"])
         return
     rows = [
         [brief(event[column]) if column in {"occurred_at", "known_at"} else event[column]
@@ -272,7 +273,9 @@ def diff(
     from projections.diff import diff as ask
 
     first = _asked(start, None, known_at, horizon, witnessed_only)
-    second = _asked(to, None, to_known_at or known_at, horizon, witnessed_only)
+    second = _asked(
+        to, None, known_at if to_known_at is None else to_known_at, horizon, witnessed_only
+    )
     with open_door() as door, door.books(first, second) as (opening, closing):
         answer = ask(opening, closing, closing.period(period)).as_dict()
     if output is Format.JSON:

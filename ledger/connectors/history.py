@@ -299,7 +299,7 @@ class _Teller(Scribe):
         outcome = self._outcome(rule)
         if outcome is None and state.outcome is not None and not rule.reopens:
             self.out.tallies["stage-after-close"] += 1
-            outcome = state.outcome
+            outcome = Outcome(state.outcome)
         moved = stage != state.stage
         ended = outcome != state.outcome
         if not moved and not ended and not origin.reconciled:

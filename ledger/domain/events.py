@@ -144,6 +144,8 @@ Amount = Annotated[
 ]
 Percent = Annotated[int, Field(ge=0, le=100, strict=True)]
 Dimensions = Annotated[dict[Key, Label], Field(max_length=32)]
+RevisedDimensions = Annotated[dict[Key, Label | None], Field(max_length=32)]
+"""Merged key by key; a null value removes that key."""
 PeriodName = Annotated[str, StringConstraints(pattern=r"^\d{4}(-Q[1-4]|-(0[1-9]|1[0-2]))?$")]
 
 PersonOfStream = PersonalData("stream")
@@ -225,8 +227,9 @@ class Patch(EventPayload):
 # --- deal ---------------------------------------------------------------------------------------
 
 
-class DealOpened(EventPayload):
-    type = "deal-opened"
+class _DealFields(_Model):
+    """What a deal's record carries."""
+
     name: Name | None = None
     account: RecordId | None = None
     owner: RecordId | None = None
@@ -234,20 +237,16 @@ class DealOpened(EventPayload):
     amount: MoneyValue | None = None
     close_date: date | None = None
     products: Annotated[tuple[Name, ...], Field(max_length=50)] | None = None
+
+
+class DealOpened(_DealFields, EventPayload):
+    type = "deal-opened"
     dimensions: Dimensions | None = None
 
 
-class DealRevised(Patch):
+class DealRevised(_DealFields, Patch):
     type = "deal-revised"
-    name: Name | None = None
-    account: RecordId | None = None
-    owner: RecordId | None = None
-    playbook: Key | None = None
-    amount: MoneyValue | None = None
-    close_date: date | None = None
-    products: Annotated[tuple[Name, ...], Field(max_length=50)] | None = None
-    dimensions: Annotated[dict[Key, Label | None], Field(max_length=32)] | None = None
-    """Merged key by key; a null value removes that key."""
+    dimensions: RevisedDimensions | None = None
 
 
 class StageClaimed(EventPayload):
@@ -294,28 +293,26 @@ class WaiverRevoked(EventPayload):
     reason: Text
 
 
-class StakeholderAdded(EventPayload):
+class _StakeholderFields(_Model):
+    """What is known of somebody at the buyer, besides their name."""
+
+    stakeholder: RecordId
+    email: StakeholderEmail | None = None
+    title: Label | None = None
+    role: Key | None = None
+    seniority: Literal["c_level", "vice_president", "director", "manager", "staff"] | None = None
+    influence: Literal["high", "medium", "low"] | None = None
+    reports_to: RecordId | None = None
+
+
+class StakeholderAdded(_StakeholderFields, EventPayload):
     type = "stakeholder-added"
-    stakeholder: RecordId
     name: StakeholderName
-    email: StakeholderEmail | None = None
-    title: Label | None = None
-    role: Key | None = None
-    seniority: Literal["c_level", "vice_president", "director", "manager", "staff"] | None = None
-    influence: Literal["high", "medium", "low"] | None = None
-    reports_to: RecordId | None = None
 
 
-class StakeholderChanged(Patch):
+class StakeholderChanged(_StakeholderFields, Patch):
     type = "stakeholder-changed"
-    stakeholder: RecordId
     name: StakeholderName | None = None
-    email: StakeholderEmail | None = None
-    title: Label | None = None
-    role: Key | None = None
-    seniority: Literal["c_level", "vice_president", "director", "manager", "staff"] | None = None
-    influence: Literal["high", "medium", "low"] | None = None
-    reports_to: RecordId | None = None
 
 
 class StakeholderLeft(EventPayload):
@@ -397,7 +394,7 @@ class AccountRevised(Patch):
     type = "account-revised"
     name: Name | None = None
     parent: RecordId | None = None
-    dimensions: Annotated[dict[Key, Label | None], Field(max_length=32)] | None = None
+    dimensions: RevisedDimensions | None = None
 
 
 class PlaybookPublished(EventPayload):

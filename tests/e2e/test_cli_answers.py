@@ -206,6 +206,8 @@ def test_diff_as_csv_and_table(qledger: Qledger) -> None:
     )
     assert [row["deal"] for row in found] == [each["deal"] for each in then["deals"]]
     assert Decimal(found[0]["change"]) == Decimal(then["deals"][0]["change"])
+    hindsight = ["diff", "--from", END, "--to", END, "--period", PERIOD, "--to-known-at", "now"]
+    assert [each["deal"] for each in asked(qledger, *hindsight)["deals"]] == ["D", "B", "F", "C"]
     table = qledger.ok_here("diff", "--from", "2025-03-04", "--to", END, "--period", PERIOD).text
     assert "+ change" in table
     assert then["closing"] in table

@@ -142,6 +142,7 @@ def test_events_go_out_and_come_back_equal(fresh: Qledger, tmp_path: Path) -> No
         (["deal", "\udcff"], 4, "unknown-deal"),
         (["timeline", "a\0b"], 4, "unknown-deal"),
         (["diff", "--from", "2025-13-01", "--to", "now"], 2, "invalid-as-of"),
+        (["diff", "--from", "now", "--to", "now", "--to-known-at", ""], 2, "invalid-as-of"),
     ],
 )
 def test_bad_input_is_refused_with_a_status_and_a_code(
