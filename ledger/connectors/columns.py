@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from datetime import date
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -46,7 +47,6 @@ class Column(NamedTuple):
     place: int
     column: str
     read: Callable[[str], Any]
-    replace: Mapping[str, str] | None
 
 
 class Columns:
@@ -78,20 +78,33 @@ class Columns:
         for name, column in entry.columns.items():
             if column in table.columns:
                 read = self.reader_of(name, entry.kind, column, entry.product_separator)
-                found.append(
-                    Column(name, table.columns.index(column), column, read, self._values.get(name))
-                )
+                if name in self._values:
+                    read = self._replacing(name, read)
+                found.append(Column(name, table.columns.index(column), column, read))
         return found
+
+    def _replacing(self, name: str, read: Callable[[str], Any]) -> Callable[[str], Any]:
+        """The same reader, with the mapping's spellings put in place of others."""
+        replace = self._values[name]
+
+        def read_replaced(text: str) -> Any:
+            if text in replace:
+                self.tallies[f"replaced:{name}"] += 1
+                text = replace[text]
+            return read(text)
+
+        return read_replaced
 
     def reader_of(
         self, name: str, kind: str, column: str, separator: str | None
     ) -> Callable[[str], Any]:
         if name in _DATES:
-            return self._instant if name in _PAST else self._any_instant
+            return Memo(self._instant if name in _PAST else self._any_instant).__getitem__
         if name == "close_date":
-            return lambda text: self._dates.day(text) if text else None
+            return Memo(self._day).__getitem__
         if name in _IDS:
-            return cells.identifier(self._prefix)
+            read = cells.identifier(self._prefix)
+            return read if name == "id" else Memo(read).__getitem__
         if name in ("amount", "commit", "best_case", "pipeline"):
             return Memo(cells.amount_in(currency_of_column(column))).__getitem__
         if name == "category":
@@ -115,6 +128,9 @@ class Columns:
             "new_value": cells.text_of(cells.TEXT_CHARS_MAX),
         }
         return simple.get(name, cells.text_of(cells.LABEL_CHARS_MAX))
+
+    def _day(self, text: str) -> date | None:
+        return self._dates.day(text) if text else None
 
     def _any_instant(self, text: str) -> Instant | None:
         return self._dates.instant(text) if text else None
@@ -145,17 +161,11 @@ class Columns:
 
     def read_row(self, fields: Sequence[Column], row: Row) -> list[Any]:
         """The values of a row, in the order of its fields."""
-        values = []
-        for name, place, column, read, replace in fields:
-            text = row.cells[place]
-            if replace is not None and text in replace:
-                text = replace[text]
-                self.tallies[f"replaced:{name}"] += 1
-            try:
-                values.append(read(text))
-            except Unreadable as fault:
-                raise RowFault(column, text, fault.code, fault.reason) from None
-        return values
+        texts = row.cells
+        try:
+            return [read(texts[place]) for _, place, _, read in fields]
+        except Unreadable:
+            raise _fault_of(fields, texts) from None
 
     def values_of(self, table: Table, entry: FileMap) -> Callable[[Row], dict[str, Any]]:
         """A function that reads a row's fields, constants among them, by name."""
@@ -198,6 +208,16 @@ class Columns:
             }
         except Unreadable as fault:
             raise InvalidInput("invalid-mapping", f"a constant cannot be read: {fault}") from None
+
+
+def _fault_of(fields: Sequence[Column], texts: Sequence[str]) -> RowFault:
+    """What is wrong with a row of which some cell cannot be read."""
+    for _, place, column, read in fields:
+        try:
+            read(texts[place])
+        except Unreadable as fault:
+            return RowFault(column, texts[place], fault.code, fault.reason)
+    raise AssertionError("a cell that could not be read can be read")
 
 
 def currency_of_column(column: str) -> str | None:

@@ -267,7 +267,6 @@ class _Teller(Scribe):
             change.at, change.ref, change.record, change.actor or self.system,
             change.record if not change.known_with else self.id, change.known_with,
         )  # fmt: skip
-        before = len(self.out.steps)
         stage = values.get("stage")
         close_date = values.get("close_date")
         category = values.get("category")
@@ -275,20 +274,20 @@ class _Teller(Scribe):
             self._claim(origin, stage, category, values.get("probability"), close_date)
         elif category is not None:
             self._say_category(origin, category)
-        revised = {
-            name: value
-            for name in _REVISED
-            if name in values
-            and (value := self._valued(values[name], change.currency))
-            != self.state.fields.get(name)
-        }
+        held = self.state.fields
+        revised = {}
+        for name in _REVISED:
+            if name in values:
+                value = values[name]
+                if name == "amount":
+                    value = self._valued(value, change.currency)
+                if value != held.get(name):
+                    revised[name] = value
         if revised:
             self._revise(origin, revised)
         if values.get("is_deleted") and not self.state.removed:
             self.state.removed = True
             self.emit(origin, REMOVED, "removed")
-        if len(self.out.steps) == before:
-            self.out.tallies["row-unchanged"] += 1
 
     def _claim(
         self, origin: Origin, stage: str, said: Category | None, probability: int | None,
@@ -418,8 +417,10 @@ class _Teller(Scribe):
             self._say_category(origin, category)
         revised: dict[str, Any] = {}
         for name in DEAL_FIELDS:
+            if name not in record.fields:
+                continue
             value, held = self._record_value(name), self.state.fields.get(name)
-            if name not in record.fields or value == held:
+            if value == held:
                 continue
             if value is None:
                 self.out.tallies[f"kept-though-empty:{name}"] += 1

@@ -202,33 +202,40 @@ class FileReader(Columns):
         names = [found.name for found in fields]
         layout = tuple(name for name in names if name in said)
         places = [names.index(name) for name in layout]
+        place_of = {name: place for place, name in enumerate([*names, *constants])}
+        added = list(constants.values())
+        nothing = len(place_of)
+        stage_at, deal_at, at_at, id_at, by_at, currency_at = (
+            place_of.get(name, nothing)
+            for name in ("stage", "deal", "at", "id", "changed_by", "currency")
+        )
         self.facts.snapshot_fields.update(layout)
         columns = names_of(fields)
 
         def take(row: Row) -> None:
             read = self.read_row(fields, row)
-            values = dict(zip(names, read, strict=True))
-            if constants:
-                values = constants | values
-            stage = values.get("stage")
+            read += (*added, None)
+            stage = read[stage_at]
             if stage is not None and self._stages.rule(stage).ignore:
                 report.ignored += 1
                 return
             self._stage(stage)
-            deal = self._needed(values, "deal", columns)
-            at = self._needed(values, "at", columns)
+            deal, at = read[deal_at], read[at_at]
+            if deal is None or at is None:
+                name = "deal" if deal is None else "at"
+                raise _missing(name, columns.get(name, name))
             self.facts.saw(at)
             said_now = tuple([read[place] for place in places])
             ref = Ref(file, row.number)
-            record = values.get("id")
+            record = read[id_at]
             if record is None:
                 record = self._content_id(deal, at, layout, said_now)
             facts = self.facts.deal(deal)
             facts.changes.append(
-                Change(at, ref, record, values.get("changed_by"), layout, said_now, None,
-                       values.get("currency"))
-            )  # fmt: skip
+                Change(at, ref, record, read[by_at], layout, said_now, None, read[currency_at])
+            )
             if is_log and facts.record is None:
+                values = {name: read[place] for name, place in place_of.items()}
                 facts.record = _case(deal, ref, values, labels(row))
                 self.facts.saw(facts.record.opened)
 
@@ -353,7 +360,7 @@ class FileReader(Columns):
     ) -> Any:
         value = values.get(name)
         if value is None:
-            raise RowFault((columns or {}).get(name, name), "", "missing-value", f"no {name}")
+            raise _missing(name, (columns or {}).get(name, name))
         return value
 
     def _stage(self, stage: str | None) -> str | None:
@@ -377,6 +384,10 @@ def _case(deal: str, ref: Ref, values: Mapping[str, Any], dimensions: dict[str, 
         deal, ref, fields, told, dimensions, values.get("opened") or values["at"], None,
         values.get("currency"), None, None, None, None, (),
     )  # fmt: skip
+
+
+def _missing(name: str, column: str) -> RowFault:
+    return RowFault(column, "", "missing-value", f"no {name}")
 
 
 def _duplicate(identifier: str) -> RowFault:

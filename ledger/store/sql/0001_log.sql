@@ -23,11 +23,13 @@ CREATE TABLE qledger.event (
     stream text COLLATE "C" NOT NULL,
     type text COLLATE "C" NOT NULL,
     leaf_hash bytea NOT NULL,
-    envelope bytea STORAGE EXTERNAL NOT NULL,
+    envelope bytea NOT NULL,
     CONSTRAINT event_position PRIMARY KEY (position),
     CONSTRAINT event_event_id UNIQUE (event_id),
     CONSTRAINT event_stream_version UNIQUE (stream, stream_version)
 );
+
+ALTER TABLE qledger.event ALTER COLUMN envelope SET STORAGE EXTERNAL;  -- never compressed
 
 CREATE FUNCTION qledger.refuse_change() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog AS $$
