@@ -1,4 +1,4 @@
-"""The schema and the log work on the oldest PostgreSQL that we promise, 15, where it is installed."""
+"""The log works on the oldest PostgreSQL that we promise, 15, where that is installed."""
 
 from __future__ import annotations
 
