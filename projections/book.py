@@ -93,7 +93,7 @@ class Book:
             NotFound: `unknown-deal`.
         """
         stream = stream_name("deal", deal_id)
-        events = self._reader.stream(self.basis, stream) if _may_stand(stream) else []
+        events = self._reader.stream(self.basis, stream) if is_stream(stream) else []
         if not events:
             raise NotFound(
                 "unknown-deal",
@@ -133,7 +133,7 @@ class Book:
             only: the one deal of this id.
             after: only deals behind this id.
         """
-        if only is not None and not _may_stand(stream_name("deal", only)):
+        if only is not None and not is_stream(stream_name("deal", only)):
             return
         streams = category_range("deal")
         if after is not None:
@@ -181,8 +181,3 @@ class Book:
         parts = max(1, min(self._origin.workers, horizon // EVENTS_PER_WORKER_MIN))
         whole = category_range("deal")
         return [whole] if parts == 1 else self._reader.split(whole, parts, horizon)
-
-
-def _may_stand(stream: str) -> bool:
-    """Whether the log can hold a stream of that name; for another one it cannot even be asked."""
-    return is_stream(stream) and stream.isprintable()

@@ -60,7 +60,15 @@ _FIRST_AMOUNTS: LiteralString = f"""
 """
 
 
-_PRESENT: LiteralString = "SELECT clock_timestamp(), size FROM qledger.head"
+READER_ROLE = "qledger_reader"
+_AS_READER: LiteralString = """
+    SELECT set_config('role', rolname, false) FROM pg_roles
+    WHERE rolname = %s AND pg_has_role(session_user, oid, 'MEMBER')
+"""
+
+_PRESENT: LiteralString = """
+    SELECT greatest(clock_timestamp(), recorded_at), size FROM qledger.head
+"""
 
 
 class Present(NamedTuple):
@@ -103,6 +111,7 @@ class LogReader:
             options="-c timezone=UTC -c default_transaction_read_only=on",
             row_factory=tuple_row,
         ) as connection:
+            connection.execute(_AS_READER, [READER_ROLE])
             yield cls(connection)
 
     def present(self) -> Present:

@@ -655,7 +655,9 @@ def _first_fault(event_type: str, error: ValidationError) -> InvalidInput:
 
 # --- streams ------------------------------------------------------------------------------------
 
-_STREAM = re.compile(r"(deal|account|playbook|person|period|settings):([^\x00-\x1f\x7f]{1,200})\Z")
+_STREAM = re.compile(
+    r"(deal|account|playbook|person|period|settings):([^\x00-\x1f\x7f\ud800-\udfff]{1,200})\Z"
+)
 SETTINGS_STREAM = "settings:ledger"
 
 
