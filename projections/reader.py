@@ -24,7 +24,8 @@ from ledger.domain.events import Event
 from ledger.domain.history import ACTS
 from ledger.domain.times import Instant
 
-STREAMS_PER_BATCH = 500
+STREAMS_PER_BATCH = 1000
+POSITIONS_PER_LOOK: LiteralString = "2000"
 
 _VISIBLE: LiteralString = """
     position <= %(horizon)s AND known_at <= %(known_at)s
@@ -55,8 +56,9 @@ _SAMPLE: LiteralString = """
 
 _FIRST_AMOUNTS: LiteralString = f"""
     SELECT envelope FROM qledger.event
-    WHERE position > %(after)s AND type IN ('deal-opened', 'deal-revised') AND {_VISIBLE}
-    ORDER BY position LIMIT 200
+    WHERE position > %(after)s AND position <= %(after)s + {POSITIONS_PER_LOOK}
+    AND type IN ('deal-opened', 'deal-revised') AND {_VISIBLE}
+    ORDER BY position
 """
 
 
@@ -171,18 +173,13 @@ class LogReader:
 
     def first_currency(self, basis: Basis) -> str | None:
         """The currency of the first visible deal event that has an amount."""
-        after = 0
-        while True:
-            rows = self._fetch(_FIRST_AMOUNTS, {**_visible(basis), "after": after})
-            for (envelope,) in rows:
-                event = decode(envelope)
-                amount = event["payload"].get("amount")
+        for after in range(0, basis.horizon, int(POSITIONS_PER_LOOK)):
+            for (envelope,) in self._fetch(_FIRST_AMOUNTS, {**_visible(basis), "after": after}):
+                amount = decode(envelope)["payload"].get("amount")
                 if amount:
                     currency: str = amount["currency"]
                     return currency
-                after = event["position"]
-            if not rows:
-                return None
+        return None
 
     def split(self, streams: StreamRange, parts: int, horizon: int) -> list[StreamRange]:
         """Cut a range of streams into parts of about equal numbers of events, by a sample."""

@@ -80,6 +80,7 @@ class _Teller(Scribe):
         known = {event["event_id"]: event for event in existing}
         super().__init__(rules.system, f"deal:{facts.id}", known)
         self.rules = rules
+        self._rule = rules.stages.rule
         self.id = facts.id
         self.record = facts.record
         self.extras = facts.extras
@@ -201,7 +202,7 @@ class _Teller(Scribe):
             given["amount"] = money_value(given["amount"])
         self.attempt(record.ref, lambda _: self.emit(origin, DealOpened(**given), "opened"), None)
         stage = self._initial("stage")
-        if stage is not None and not self.rules.tracks("stage") and self._rule_of(stage).outcome:
+        if stage is not None and not self.rules.tracks("stage") and self._rule(stage).outcome:
             stage = self.rules.opened_stage
         if stage is not None:
             now = record.values
@@ -242,7 +243,7 @@ class _Teller(Scribe):
         if record is None or self.rules.tracks("stage"):
             return None
         stage = record.values.get("stage")
-        if stage is None or self._rule_of(stage).outcome is None:
+        if stage is None or self._rule(stage).outcome is None:
             return None
         at = record.closed
         if at is None and record.values.get("close_date") is not None:
@@ -294,7 +295,7 @@ class _Teller(Scribe):
         close_date: Any,
     ) -> None:  # fmt: skip
         """A row or a record says that the deal is in a stage."""
-        state, rule = self.state, self._rule_of(stage)
+        state, rule = self.state, self._rule(stage)
         outcome = self._outcome(rule)
         if outcome is None and state.outcome is not None and not rule.reopens:
             self.out.tallies["stage-after-close"] += 1
@@ -477,9 +478,6 @@ class _Teller(Scribe):
 
     # --- small rules -----------------------------------------------------------------------------
 
-    def _rule_of(self, stage: str) -> StageRule:
-        return self.rules.stages.rule(stage)
-
     def _outcome(self, rule: StageRule) -> Outcome | None:
         if rule.outcome is Outcome.LOST and self.record is not None:
             reason = self.record.loss_reason
@@ -493,7 +491,7 @@ class _Teller(Scribe):
         stage = record.values.get("stage")
         if category is None or stage is None or record.is_closed is None:
             return category
-        rule = self._rule_of(stage)
+        rule = self._rule(stage)
         return category if record.is_closed == (rule.outcome is not None) else None
 
     def _valued(self, value: Any, currency: str | None) -> Any:

@@ -47,17 +47,16 @@ FIELDS: dict[str, tuple[set[str], set[str]]] = {
         | {"opened", "closed", "modified", "loss_reason", "products", "playbook"}
         | {"economic_buyer", "champion"},
     ),
-    "history": ({"deal", "at"}, _DEAL | {"id", "changed_by", "modified"}),
+    "history": ({"deal", "at"}, _DEAL - {"is_closed", "is_won"} | {"id", "changed_by"}),
     "field_history": ({"deal", "at", "field", "new_value"}, {"id", "old_value", "changed_by"}),
     "event_log": (
         {"deal", "at", "stage"},
         {"id", "changed_by", "opened", "name", "account", "owner", "amount", "currency"},
     ),
-    "accounts": ({"id"}, {"name", "parent", "opened", "modified"}),
+    "accounts": ({"id"}, {"name", "parent", "opened"}),
     "people": (
         {"id"},
-        {"name", "first_name", "last_name", "email", "role", "manager", "team", "joined"}
-        | {"modified"},
+        {"name", "first_name", "last_name", "email", "role", "manager", "team", "joined"},
     ),
     "contacts": ({"id"}, {"name", "first_name", "last_name", "email", "title"}),
     "stakeholders": (

@@ -94,7 +94,6 @@ COLUMNS: dict[Kind, Dict[str, Sequence[str]]] = {
         "name": ("accountname", "name"),
         "parent": ("parentid",),
         "opened": ("createddate", "createdat"),
-        "modified": ("systemmodstamp", "lastmodifieddate"),
     },
 }
 """Kind -> field -> the columns it may stand in, the first that is there."""

@@ -46,7 +46,8 @@ def effective(events: Iterable[Event], valid_at: str) -> list[Event]:
     if acts:
         events = _acted_on(events, acts)
     counted = [event for event in events if event["occurred_at"] <= valid_at]
-    counted.sort(key=_ORDER)
+    if len(counted) > 1:
+        counted.sort(key=_ORDER)
     return counted
 
 
