@@ -23,7 +23,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from ledger.domain.basis import Basis
 from ledger.domain.calendar import FiscalCalendar, Period
-from ledger.domain.deal import OPEN, claimed
+from ledger.domain.deal import OPEN
 from ledger.domain.errors import InvalidInput
 from ledger.domain.events import Category, Outcome
 from ledger.domain.money import Money, conversion_rate, format_amount, round_to_minor_unit
@@ -116,7 +116,8 @@ def check_group_by(group_by: Iterable[str]) -> tuple[str, ...]:
 
 def counting_day(deal: ClaimedDeal, calendar: FiscalCalendar) -> str | None:
     """The day that decides in which period a deal counts, as ISO text."""
-    day: str | None = claimed(deal.claims, "close_date")
+    carries = deal.claims.get("close_date")
+    day: str | None = None if carries is None else carries["payload"]["close_date"]
     if day is not None:
         return day
     closed_at = deal.closed_at

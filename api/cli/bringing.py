@@ -47,6 +47,7 @@ SnapshotOption = Annotated[
     str | None,
     typer.Option(help="When the export was made, an instant; by default its newest change."),
 ]
+EncodingOption = Annotated[str | None, typer.Option(help="The files' encoding; UTF-8 by default.")]
 StrictOption = Annotated[bool, typer.Option("--strict", help="Refuse all if a row is rejected.")]
 RejectsOption = Annotated[
     Path | None, typer.Option(help="Where to write the rows that cannot be read.")
@@ -64,6 +65,7 @@ def salesforce(
     currency: CurrencyOption = None,
     id_prefix: PrefixOption = None,
     snapshot_at: SnapshotOption = None,
+    encoding: EncodingOption = None,
     strict: StrictOption = False,
     rejects: RejectsOption = None,
     output: ReportOption = Format.TABLE,
@@ -72,7 +74,14 @@ def salesforce(
     from ledger.connectors.salesforce import import_salesforce
 
     options = _options(
-        time_zone, date_order, currency, id_prefix, snapshot_at, strict=strict, rejects=rejects
+        time_zone=time_zone,
+        date_order=date_order,
+        currency=currency,
+        id_prefix=id_prefix,
+        snapshot_at=snapshot_at,
+        encoding=encoding,
+        strict=strict,
+        rejects=rejects,
     )
     _bring(
         lambda ledger, advance: import_salesforce(ledger, directory, options, advance),
@@ -88,6 +97,7 @@ def csv(
     currency: CurrencyOption = None,
     id_prefix: PrefixOption = None,
     snapshot_at: SnapshotOption = None,
+    encoding: EncodingOption = None,
     strict: StrictOption = False,
     rejects: RejectsOption = None,
     output: ReportOption = Format.TABLE,
@@ -96,7 +106,14 @@ def csv(
     from ledger.connectors.importer import import_csv
 
     options = _options(
-        time_zone, date_order, currency, id_prefix, snapshot_at, strict=strict, rejects=rejects
+        time_zone=time_zone,
+        date_order=date_order,
+        currency=currency,
+        id_prefix=id_prefix,
+        snapshot_at=snapshot_at,
+        encoding=encoding,
+        strict=strict,
+        rejects=rejects,
     )
     _bring(
         lambda ledger, advance: import_csv(ledger, mapping, files, options, advance),
@@ -110,6 +127,7 @@ def calls(
     time_zone: TimeZoneOption = None,
     date_order: DateOrderOption = None,
     currency: CurrencyOption = None,
+    encoding: EncodingOption = None,
     strict: StrictOption = False,
     rejects: RejectsOption = None,
     output: ReportOption = Format.TABLE,
@@ -117,7 +135,14 @@ def calls(
     """Import rep submissions, quotas and exchange rates."""
     from ledger.connectors.calls import import_calls
 
-    options = _options(time_zone, date_order, currency, None, None, strict=strict, rejects=rejects)
+    options = _options(
+        time_zone=time_zone,
+        date_order=date_order,
+        currency=currency,
+        encoding=encoding,
+        strict=strict,
+        rejects=rejects,
+    )
     _bring(
         lambda ledger, advance: import_calls(ledger, mapping, files, options, advance),
         output,
@@ -133,7 +158,7 @@ def events(
     """Import canonical events, one JSON object a line, as `export events` writes them."""
     from ledger.connectors.ndjson import import_events
 
-    options = _options(None, None, None, None, None, strict=strict, rejects=rejects)
+    options = _options(strict=strict, rejects=rejects)
     _bring(lambda ledger, advance: import_events(ledger, file, options, advance), output)
 
 
@@ -165,14 +190,15 @@ def _export(sink: BinaryIO, up_to: int | None) -> int:
 
 
 def _options(
-    time_zone: str | None,
-    date_order: DateOrder | None,
-    currency: str | None,
-    id_prefix: str | None,
-    snapshot_at: str | None,
     *,
     strict: bool,
     rejects: Path | None,
+    time_zone: str | None = None,
+    date_order: DateOrder | None = None,
+    currency: str | None = None,
+    id_prefix: str | None = None,
+    snapshot_at: str | None = None,
+    encoding: str | None = None,
 ) -> ImportOptions:
     from ledger.connectors.importer import ImportOptions
 
@@ -182,6 +208,7 @@ def _options(
         currency=currency,
         id_prefix=id_prefix,
         snapshot_at=None if snapshot_at is None else parse_instant(snapshot_at),
+        encoding=encoding,
         strict=strict,
         rejects=rejects,
         home=settings().home,
@@ -191,6 +218,8 @@ def _options(
 def _bring(work: Callable[[Ledger, Progress], Report], output: Format) -> None:
     with open_ledger() as ledger, progress.bar() as advance:
         report = work(ledger, advance)
+        if report.events_added:
+            ledger.database.analyze()
     if output is Format.JSON:
         write_json(report.as_dict())
         return

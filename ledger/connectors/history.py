@@ -97,7 +97,8 @@ class _Teller(Scribe):
     # --- the timeline ----------------------------------------------------------------------------
 
     def tell(self) -> Telling:
-        self._count_early()
+        early = sum(change.at < self.opened_at for change in self.changes)
+        self.out.tallies.update({"before-creation": early} if early else ())
         for item in self._timeline():
             if item is None:
                 self._open()
@@ -164,11 +165,6 @@ class _Teller(Scribe):
         if self.record is not None and self.record.opened is not None:
             return self.record.opened
         return self.changes[0].at if self.changes else self.rules.snapshot_at
-
-    def _count_early(self) -> None:
-        early = sum(1 for change in self.changes if change.at < self.opened_at)
-        if early:
-            self.out.tallies["before-creation"] += early
 
     def _folded(self) -> Claimed:
         """The state by the fold's own order, of what is recorded and what is about to be."""

@@ -180,6 +180,14 @@ class Database:
             self._pool = self._open_pool()
         failed.close(timeout=0)
 
+    def analyze(self) -> None:
+        """Tell the planner what the log holds now: after an import, before questions.
+
+        It needs the tables' owner, as which the URL logs in; another login changes nothing.
+        """
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute("ANALYZE qledger.event")
+
     def close(self) -> None:
         """Close the pool and leave the embedded server. Closing twice is harmless."""
         pool, self._pool = self._pool, None
