@@ -78,7 +78,7 @@ class Tally:
     without_amount: list[str] = field(default_factory=list)
     without_close_date: list[str] = field(default_factory=list)
     deals: int = 0
-    """How many deals were looked at: all that are in the book, whatever their period."""
+    """How many deals were looked at."""
 
     def add(self, key: CellKey, amount: Money | None, deals: int = 1) -> None:
         cell = self.cells.get(key)

@@ -45,7 +45,7 @@ def tally(reader: LogReader, job: Job) -> Tally:
     valid_at = format_instant(job.basis.valid_at)
     folded = (
         claimed_deal(stream_id(stream), events, valid_at)
-        for stream, events in reader.streams(job.basis, job.streams, job.types)
+        for stream, events in reader.deals_due(job.basis, job.streams, job.types, job.period)
     )
     deals = (deal for deal in folded if deal is not None)
     with _no_cycles():

@@ -6,9 +6,10 @@ keeps memory bounded: streams come in order, a batch at a time, and a stream's e
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any, LiteralString, NamedTuple
 
 import orjson
@@ -17,6 +18,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow, tuple_row
 
 from ledger.domain.basis import Basis
+from ledger.domain.calendar import Period
 from ledger.domain.deal import CLAIM_TYPES
 from ledger.domain.envelope import complete, decode
 from ledger.domain.errors import NotFound
@@ -38,6 +40,22 @@ _STREAMS: LiteralString = f"""
     GROUP BY stream ORDER BY stream
 """
 
+# Of the deals that name close dates, only those that name one within some days. A deal without a
+# close date stays, and so does one whose events were acted on, for the fold alone knows what holds.
+# A key followed by its colon cannot stand within a JSON string, where its quotes are escaped.
+_DEALS_DUE: LiteralString = f"""
+    SELECT stream, string_agg(envelope, ','::bytea) FROM qledger.event
+    CROSS JOIN LATERAL (SELECT position('"close_date":'::bytea IN envelope) AS at OFFSET 0) AS named
+    WHERE stream >= %(first)s AND stream < %(end)s AND type = ANY(%(types)s::text[]) AND {_VISIBLE}
+    GROUP BY stream
+    HAVING NOT bool_or(at > 0 AND occurred_at <= %(valid_at)s)
+        OR bool_or(at > 0 AND (
+            substring(envelope FROM at + 14 FOR 10) BETWEEN %(first_day)s AND %(last_day)s
+            OR substring(envelope FROM at + 13 FOR 4) = 'null'::bytea))
+        OR bool_or(type = ANY(%(acts)s::text[]))
+    ORDER BY stream
+"""
+
 _STREAM: LiteralString = f"""
     SELECT envelope FROM qledger.event
     WHERE stream = %(stream)s AND {_VISIBLE} ORDER BY stream_version
@@ -57,7 +75,8 @@ _SAMPLE: LiteralString = """
 _FIRST_AMOUNTS: LiteralString = f"""
     SELECT envelope FROM qledger.event
     WHERE position > %(after)s AND position <= %(after)s + {POSITIONS_PER_LOOK}
-    AND type IN ('deal-opened', 'deal-revised') AND {_VISIBLE}
+    AND type IN ('deal-opened', 'deal-revised', 'event-corrected')
+    AND stream >= 'deal:' AND stream < 'deal;' AND {_VISIBLE}
     ORDER BY position
 """
 
@@ -128,11 +147,33 @@ class LogReader:
         Yields:
             The stream's name and its events, in no particular order.
         """
+        return self._streams(_STREAMS, basis, streams, types)
+
+    def deals_due(
+        self, basis: Basis, streams: StreamRange, types: Collection[str], period: Period
+    ) -> Iterator[tuple[str, list[Event]]]:
+        """As `streams`, without the deals that surely have a close date outside a period."""
+        days = {
+            "valid_at": basis.valid_at,
+            "first_day": period.first_day.isoformat().encode(),
+            "last_day": period.last_day.isoformat().encode(),
+            "acts": sorted(ACTS),
+        }
+        return self._streams(_DEALS_DUE, basis, streams, types, days)
+
+    def _streams(
+        self,
+        query: LiteralString,
+        basis: Basis,
+        streams: StreamRange,
+        types: Collection[str],
+        more: Mapping[str, Any] = MappingProxyType({}),
+    ) -> Iterator[tuple[str, list[Event]]]:
         parameters = {
             **_visible(basis),
-            "first": streams.first,
-            "end": streams.end,
+            **streams._asdict(),
             "types": sorted({*types, *ACTS}),
+            **more,
         }
         self._cursors += 1
         name = f"streams_{self._cursors}"  # one may be read while another is open
@@ -141,7 +182,7 @@ class LogReader:
             self._connection.execute("SET LOCAL enable_sort = off")
             self._connection.execute("SET LOCAL enable_hashagg = off")
             cursor.itersize = STREAMS_PER_BATCH
-            for stream, envelopes in cursor.execute(_STREAMS, parameters, binary=True):
+            for stream, envelopes in cursor.execute(query, parameters, binary=True):
                 events: list[Event] = orjson.loads(b"[" + envelopes + b"]")
                 for event in events:
                     complete(event)
@@ -172,10 +213,11 @@ class LogReader:
         return by_position
 
     def first_currency(self, basis: Basis) -> str | None:
-        """The currency of the first visible deal event that has an amount."""
+        """The currency of the first visible deal event that says an amount; a correction may."""
         for after in range(0, basis.horizon, int(POSITIONS_PER_LOOK)):
             for (envelope,) in self._fetch(_FIRST_AMOUNTS, {**_visible(basis), "after": after}):
-                amount = decode(envelope)["payload"].get("amount")
+                said = decode(envelope)["payload"]
+                amount = (said.get("payload") or said).get("amount")
                 if amount:
                     currency: str = amount["currency"]
                     return currency
