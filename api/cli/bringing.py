@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from ledger.connectors.report import Report
     from ledger.store.ledger import Ledger
 
-Existing = typer.Argument(exists=True, help="What to read.")
 TimeZoneOption = Annotated[
     str | None, typer.Option(help="The time zone of times without an offset; UTC by default.")
 ]
