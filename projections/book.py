@@ -5,7 +5,9 @@ Law: a `Book` depends on nothing but the log and its basis. Asked twice, it give
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -21,17 +23,19 @@ from ledger.domain.events import (
     stream_id,
     stream_name,
 )
-from ledger.domain.times import format_instant
+from ledger.domain.times import END_OF_TIME, format_instant
 from projections.fold.calls import calls_at
-from projections.fold.claims import ClaimedDeal, claimed_deal
 from projections.fold.people import accounts_at, people_at
+from projections.fold.qualification import QUALIFYING_TYPES
+from projections.fold.rulebook import PlaybookHistory
 from projections.fold.settings import LedgerSettings, settings_at
 from projections.forecast import Directory, Forecast, check_group_by, tally_calls
 from projections.parallel import EVENTS_PER_WORKER_MIN, Job, tally_all
+from projections.qualified import BookDeal, Judge
 from projections.reader import NEXT, LogReader, StreamRange, category_range, claims_of
 
 _DIMENSIONS_OF_THE_DEAL = frozenset(
-    {"owner", "stage", "category", "currency", "outcome", "account"}
+    {"owner", "stage", "gate", "category", "currency", "outcome", "account"}
 )
 """Dimensions that need nobody else's record."""
 
@@ -86,6 +90,23 @@ class Book:
             return calendar.quarter_of(calendar.day_of(self.basis.valid_at))
         return calendar.period(name)
 
+    @cached_property
+    def judge(self) -> Judge:
+        """The playbooks in force and the evidence on accounts: by what deals are judged."""
+        published = self._reader.events(self._published, "playbook", ("playbook-published",))
+        return Judge(
+            self.valid_at,
+            PlaybookHistory(
+                self.playbook_events(), self.valid_at, under=self.basis.under, published=published
+            ),
+            by_stream_id(self._reader.events(self.basis, "account", ("evidence-recorded",))),
+        )
+
+    @property
+    def _published(self) -> Basis:
+        """All that the horizon holds: a version may be asked for that was published later."""
+        return replace(self.basis, known_at=END_OF_TIME, witnessed_only=False)
+
     def events(self, deal_id: str) -> list[Event]:
         """The events of a deal that the basis sees, in recorded order.
 
@@ -102,13 +123,13 @@ class Book:
             )
         return events
 
-    def deal(self, deal_id: str) -> ClaimedDeal:
-        """What is claimed of a deal.
+    def deal(self, deal_id: str) -> BookDeal:
+        """A deal: what is claimed of it, and what its evidence supports.
 
         Raises:
             NotFound: `unknown-deal`, also for one that was not open yet, or removed.
         """
-        deal = claimed_deal(deal_id, self.events(deal_id), self.valid_at)
+        deal = BookDeal.fold(deal_id, self.events(deal_id), self.judge)
         if deal is None:
             raise NotFound(
                 "unknown-deal",
@@ -126,7 +147,12 @@ class Book:
         """The fiscal calendar at the basis."""
         return self.settings.calendar
 
-    def deals(self, *, only: str | None = None, after: str | None = None) -> Iterator[ClaimedDeal]:
+    @property
+    def _types(self) -> frozenset[str]:
+        """What is read of deals: claims alone where nothing can be judged."""
+        return CLAIM_TYPES | QUALIFYING_TYPES if self.judge.playbooks.any else CLAIM_TYPES
+
+    def deals(self, *, only: str | None = None, after: str | None = None) -> Iterator[BookDeal]:
         """Deals in the book, in the order of their ids, a batch at a time.
 
         Args:
@@ -140,8 +166,8 @@ class Book:
             streams = streams._replace(first=stream_name("deal", after) + NEXT)
         if only is not None:
             streams = StreamRange(stream_name("deal", only), stream_name("deal", only) + NEXT)
-        for stream, events in claims_of(self._reader, self.basis, streams):
-            deal = claimed_deal(stream_id(stream), events, self.valid_at)
+        for stream, events in self._reader.streams(self.basis, streams, self._types):
+            deal = BookDeal.fold(stream_id(stream), events, self.judge)
             if deal is not None:
                 yield deal
 
@@ -160,8 +186,8 @@ class Book:
 
         Args:
             period: see `period`.
-            group_by: owner, manager, team, stage, category, currency, account, outcome, or any
-                dimension of deals or accounts such as segment.
+            group_by: owner, manager, team, stage, gate (where the deal really stands), category,
+                currency, account, outcome, or any dimension of deals or accounts such as segment.
 
         Raises:
             InvalidInput: `invalid-dimension`, `too-many-dimensions`.
@@ -169,8 +195,11 @@ class Book:
         group_by = check_group_by(group_by)
         alone = _DIMENSIONS_OF_THE_DEAL.issuperset(group_by)
         directory = Directory(calendar=self.settings.calendar) if alone else self.directory
-        types = CLAIM_TYPES if "stage" in group_by else CLAIM_TYPES - {StageClaimed.type}
-        jobs = [Job(self.basis, part, types, period, group_by, directory) for part in self._parts()]
+        types = self._types if "stage" in group_by else self._types - {StageClaimed.type}
+        jobs = [
+            Job(self.basis, part, types, period, group_by, directory, self.judge)
+            for part in self._parts()
+        ]
         tally = tally_all(self._reader, self._origin.conninfo, jobs)
         calls = self._reader.stream(self.basis, stream_name("period", period.name))
         tally.merge(tally_calls(calls_at(calls, self.valid_at), group_by, directory))
@@ -181,3 +210,11 @@ class Book:
         parts = max(1, min(self._origin.workers, horizon // EVENTS_PER_WORKER_MIN))
         whole = category_range("deal")
         return [whole] if parts == 1 else self._reader.split(whole, parts, horizon)
+
+
+def by_stream_id(events: Iterable[Event]) -> dict[str, list[Event]]:
+    """Events by the id behind the colon of their stream."""
+    found: defaultdict[str, list[Event]] = defaultdict(list)
+    for event in events:
+        found[stream_id(event["stream"])].append(event)
+    return dict(found)

@@ -13,15 +13,17 @@ from ledger.domain.money import format_amount
 from projections.book import Book
 from projections.fold.claims import CLAIMED_FIELDS, ClaimedDeal
 from projections.forecast import counts_in, deal_dimension
+from projections.qualified import BookDeal
 from projections.timeline import event_facts
 
 
-def deal_as_dict(book: Book, deal: ClaimedDeal) -> dict[str, Any]:
+def deal_as_dict(book: Book, book_deal: BookDeal) -> dict[str, Any]:
     """A deal with each claim and the event that answers for it.
 
     Returns:
         JSON: `basis`, `deal`, `outcome`, `category`, `team`, and `claims.<field>.{value, because}`.
     """
+    deal = book_deal.claimed
     facts = {field: value for field in CLAIMED_FIELDS if (value := deal.value(field)) is not None}
     causes = {field: deal.cause(field) or 0 for field in facts}
     events = book.causes(set(causes.values()))
@@ -95,7 +97,8 @@ def deal_page(
     fits = (
         deal
         for deal in book.deals(only=only, after=after)
-        if _fits(deal, wanted) and (period is None or counts_in(deal, period, book.calendar))
+        if _fits(deal.claimed, wanted)
+        and (period is None or counts_in(deal.claimed, period, book.calendar))
     )
     return [deal_row(book, deal) for deal in islice(fits, first)]
 
@@ -122,8 +125,9 @@ def _fits(deal: ClaimedDeal, wanted: DealFilter) -> bool:
     )
 
 
-def deal_row(book: Book, deal: ClaimedDeal) -> dict[str, Any]:
+def deal_row(book: Book, book_deal: BookDeal) -> dict[str, Any]:
     """A deal as one flat row of JSON values."""
+    deal, verdict = book_deal.claimed, book_deal.verdict
     amount, close_date = deal.amount, deal.close_date
     return {
         "deal": deal.deal_id,
@@ -137,4 +141,7 @@ def deal_row(book: Book, deal: ClaimedDeal) -> dict[str, Any]:
         "currency": None if amount is None else amount.currency,
         "close_date": None if close_date is None else close_date.isoformat(),
         "outcome": deal.outcome,
+        "evidenced": str(verdict.category),
+        "stands_at": verdict.gate,
+        "weight_percent": verdict.weight_percent,
     }

@@ -7,6 +7,8 @@ the rate known and valid at the basis, and rounded once, at the end, half-even. 
 not guessed: it stays out of the reporting currency's sum and is named.
 
     claimed    by the category that the CRM claims; a closed deal's outcome decides
+    evidenced  by the gate where the deal really stands (see `no_evidence_no_revenue`)
+    weighted   the same, each amount by the weight of that gate
     called     what the reps submitted
     adjusted   the same after overrides and haircuts in force
     closed     deals won
@@ -31,9 +33,10 @@ from projections.fold.calls import Call
 from projections.fold.claims import ClaimedDeal
 from projections.fold.people import Account, Person
 from projections.fold.settings import LedgerSettings
+from projections.qualified import BookDeal
 
-MEASURES = ("claimed", "called", "adjusted", "closed")
-DEAL_MEASURES = ("claimed", "closed")
+MEASURES = ("claimed", "evidenced", "weighted", "called", "adjusted", "closed")
+DEAL_MEASURES = ("claimed", "evidenced", "weighted", "closed")
 CALL_DIMENSIONS = frozenset({"owner", "manager", "team", "category", "currency"})
 """What a call can be grouped by: it names a person, not a deal."""
 
@@ -131,12 +134,12 @@ def counts_in(deal: ClaimedDeal, period: Period, calendar: FiscalCalendar) -> bo
 
 
 def tally_deals(
-    deals: Iterable[ClaimedDeal], period: Period, group_by: tuple[str, ...], directory: Directory
+    deals: Iterable[BookDeal], period: Period, group_by: tuple[str, ...], directory: Directory
 ) -> Tally:
     """Tally a part of the book.
 
     Args:
-        deals: deals as claimed at the basis.
+        deals: deals at the basis.
         period: the fiscal period asked about.
         group_by: dimensions, checked by `check_group_by`.
         directory: people, accounts and calendar at the basis.
@@ -144,7 +147,8 @@ def tally_deals(
     tally = Tally()
     calendar = directory.calendar
     first, last = period.first_day.isoformat(), period.last_day.isoformat()
-    for deal in deals:
+    for each in deals:
+        deal = each.claimed
         tally.deals += 1
         day = counting_day(deal, calendar)
         if day is None:
@@ -154,12 +158,33 @@ def tally_deals(
         amount = deal.amount
         if amount is None:
             tally.without_amount.append(deal.deal_id)
-        category = deal.category
-        group = tuple(deal_dimension(deal, each, directory) for each in group_by)
-        tally.add((group, "claimed", category), amount)
+        group = tuple(
+            each.verdict.gate if name == "gate" else deal_dimension(deal, name, directory)
+            for name in group_by
+        )
+        tally.add((group, "claimed", deal.category), amount)
         if deal.outcome == Outcome.WON:
             tally.add((group, "closed", Category.CLOSED), amount)
+        category, percent = _evidenced(each)
+        tally.add((group, "evidenced", category), amount)
+        tally.add((group, "weighted", category), _share(amount, percent))
     return tally
+
+
+def _evidenced(deal: BookDeal) -> tuple[Category, int]:
+    """What the verdict says, without judging what needs no judge."""
+    outcome = deal.claimed.outcome
+    if outcome == Outcome.WON:
+        return Category.CLOSED, 100
+    if outcome != OPEN or deal.unproven:
+        return Category.OMITTED, 0
+    return deal.verdict.category, deal.verdict.weight_percent
+
+
+def _share(amount: Money | None, percent: int) -> Money | None:
+    if amount is None:
+        return None
+    return amount._replace(amount=amount.amount * percent / 100)
 
 
 def deal_dimension(deal: ClaimedDeal, dimension: str, directory: Directory) -> str | None:

@@ -20,9 +20,8 @@ from ledger.domain.basis import Basis
 from ledger.domain.calendar import Period
 from ledger.domain.errors import Unavailable
 from ledger.domain.events import stream_id
-from ledger.domain.times import format_instant
-from projections.fold.claims import claimed_deal
 from projections.forecast import Directory, Tally, tally_deals
+from projections.qualified import BookDeal, Judge
 from projections.reader import LogReader, StreamRange
 
 EVENTS_PER_WORKER_MIN = 100_000
@@ -38,13 +37,13 @@ class Job(NamedTuple):
     period: Period
     group_by: tuple[str, ...]
     directory: Directory
+    judge: Judge
 
 
 def tally(reader: LogReader, job: Job) -> Tally:
     """Fold and tally one part of the book."""
-    valid_at = format_instant(job.basis.valid_at)
     folded = (
-        claimed_deal(stream_id(stream), events, valid_at)
+        BookDeal.fold(stream_id(stream), events, job.judge)
         for stream, events in reader.deals_due(job.basis, job.streams, job.types, job.period)
     )
     deals = (deal for deal in folded if deal is not None)

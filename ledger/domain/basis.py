@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ledger.domain.errors import InvalidInput
 from ledger.domain.times import Instant, format_instant
 
-RULES = "1"
+RULES = "2"
 """The version of our folding code. It changes when the same events would fold to another answer."""
 
 
@@ -26,6 +26,7 @@ class Basis:
         known_at: knowledge time: what the organisation knew by then.
         horizon: the last position taken into account; 0 is the empty ledger.
         witnessed_only: leave out what a source attested and this ledger did not see itself.
+        under: judge by this published playbook version, `key@version`, instead of those in force.
         rules: the version of the folding code.
     """
 
@@ -33,6 +34,7 @@ class Basis:
     known_at: Instant
     horizon: int
     witnessed_only: bool = False
+    under: str | None = None
     rules: str = RULES
 
     def __post_init__(self) -> None:
@@ -55,10 +57,12 @@ class Basis:
 
     def as_dict(self) -> dict[str, str | int | bool]:
         """The basis as every answer states it, in the order people read it."""
+        judged = {} if self.under is None else {"under": self.under}
         return {
             "valid_at": format_instant(self.valid_at),
             "known_at": format_instant(self.known_at),
             "horizon": self.horizon,
             "witnessed_only": self.witnessed_only,
+            **judged,
             "rules": self.rules,
         }

@@ -1,0 +1,240 @@
+"""One exit criterion at one instant: met or not, by which rule, because of which events.
+
+Law, in the order in which it is asked:
+
+1. A waiver in force sets the criterion aside: `waived`.
+2. Among the pieces of evidence that support it and are newer than the last word against it, those
+   count whose source kind the criterion admits and whose speaker may be heard. The newest that
+   counts decides: `met` while it is fresh, `stale` from the instant on at which its age reaches
+   the freshness that the bar asks for.
+3. A word against it that nothing newer outweighs leaves it `contradicted`: evidence to the
+   contrary, whoever gave it, or the buyer's own going back to its gate or one before it. Of two
+   opposite words about one instant, the one against counts.
+4. What was met once and is not now, because its speaker left or lost the role, is `stale`.
+5. Everything else is `unmet`.
+
+A speaker may be heard for what they are at that instant: they must be named, be there (or have
+been, when they spoke, where the criterion outlives their leaving), and have the role asked for.
+Evidence that says nobody is only a claim; the word of a CRM counts where the criterion names `crm`.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Mapping
+from datetime import timedelta
+from enum import StrEnum
+from operator import attrgetter
+from typing import NamedTuple
+
+from projections.fold.rulebook import CriterionRule, expiry
+
+
+class Status(StrEnum):
+    """What a criterion is at an instant."""
+
+    UNMET = "unmet"
+    MET = "met"
+    STALE = "stale"
+    CONTRADICTED = "contradicted"
+    WAIVED = "waived"
+
+
+class Rule(StrEnum):
+    """Why a criterion is what it is; stable names."""
+
+    EVIDENCE_COUNTS = "evidence-counts"
+    WAIVER_IN_FORCE = "waiver-in-force"
+    EVIDENCE_AGED = "evidence-aged"
+    SPEAKER_LEFT = "speaker-left"
+    EVIDENCE_AGAINST = "evidence-against"
+    BUYER_WENT_BACK = "buyer-went-back"
+    NO_EVIDENCE = "no-evidence"
+    NOBODY_NAMED = "nobody-named"
+    SPEAKER_WITHOUT_ROLE = "speaker-without-role"
+    SOURCE_DOES_NOT_COUNT = "source-does-not-count"
+
+
+class Stakeholder(NamedTuple):
+    """Somebody at the buyer, as of an instant.
+
+    Args:
+        stakeholder_id: as the deal's events name them.
+        role: a role of the playbook.
+        left_at: when they left last; they may have come back since.
+        here: whether they are there now.
+        cause: the position of the last event about them.
+    """
+
+    stakeholder_id: str
+    name: str | None = None
+    title: str | None = None
+    role: str | None = None
+    seniority: str | None = None
+    influence: str | None = None
+    reports_to: str | None = None
+    left_at: str | None = None
+    here: bool = True
+    cause: int = 0
+
+
+class Piece(NamedTuple):
+    """A piece of evidence: when it was said, by whom, in which kind of source."""
+
+    occurred_at: str
+    kind: str
+    said_by: str | None
+    cause: int
+
+
+class Word(NamedTuple):
+    """A word against a criterion: when, by which rule, and the event."""
+
+    occurred_at: str
+    rule: Rule
+    cause: int
+
+
+class Waiver(NamedTuple):
+    """A criterion set aside until an instant, at which it is so no more."""
+
+    ends_at: str
+    cause: int
+
+
+class Track:
+    """All that was said of one criterion so far, in the fold's order."""
+
+    __slots__ = ("against", "for_it", "waiver", "was_met")
+
+    def __init__(self) -> None:
+        self.for_it: list[Piece] = []
+        self.against: list[Word] = []
+        self.waiver: Waiver | None = None
+        self.was_met = False
+
+    def supported(self, piece: Piece) -> None:
+        """Take a piece of evidence for it, at its place in time."""
+        if self.for_it and piece.occurred_at < self.for_it[-1].occurred_at:
+            insort(self.for_it, piece, key=attrgetter("occurred_at"))
+        else:
+            self.for_it.append(piece)
+
+    def contradicted(self, word: Word) -> None:
+        """Take a word against it."""
+        if self.against and word.occurred_at < self.against[-1].occurred_at:
+            insort(self.against, word, key=attrgetter("occurred_at"))
+        else:
+            self.against.append(word)
+
+    def without(self, causes: frozenset[int]) -> None:
+        """Forget some pieces: the deal belongs to another account now."""
+        self.for_it = [piece for piece in self.for_it if piece.cause not in causes]
+        self.against = [word for word in self.against if word.cause not in causes]
+
+
+class Judgement(NamedTuple):
+    """What a criterion is at an instant, and why.
+
+    Args:
+        status: what it is.
+        rule: the rule that says so.
+        causes: the positions of the events that it rests on.
+        lapses_at: when it ceases to hold if nothing happens; None never.
+        said_by: whose word it rests on.
+    """
+
+    status: Status
+    rule: Rule
+    causes: tuple[int, ...] = ()
+    lapses_at: str | None = None
+    said_by: str | None = None
+
+    @property
+    def holds(self) -> bool:
+        """Whether the criterion counts as fulfilled."""
+        return self.status is Status.MET or self.status is Status.WAIVED
+
+
+UNMET = Judgement(Status.UNMET, Rule.NO_EVIDENCE)
+
+
+def judge(
+    rule: CriterionRule,
+    track: Track,
+    bar: int,
+    now: str,
+    stakeholders: Mapping[str, Stakeholder],
+    went_back: Word | None,
+) -> Judgement:
+    """Judge one criterion.
+
+    Args:
+        rule: the criterion, as its playbook version says.
+        track: what was said of it so far.
+        bar: how many gates the deal got through at its furthest; the gate it is held to.
+        now: valid time, in the one spelling.
+        stakeholders: who is at the buyer now.
+        went_back: the buyer's last going back to the criterion's gate or one before it.
+    """
+    if track.waiver is not None and now < track.waiver.ends_at:
+        return Judgement(
+            Status.WAIVED, Rule.WAIVER_IN_FORCE, (track.waiver.cause,), track.waiver.ends_at
+        )
+    against = track.against[-1] if track.against else None
+    if went_back is not None and (against is None or against.occurred_at < went_back.occurred_at):
+        against = went_back
+    unheard: Judgement | None = None
+    for piece in reversed(track.for_it):
+        if against is not None and piece.occurred_at <= against.occurred_at:
+            break
+        why_not = _why_unheard(rule, piece, stakeholders)
+        if why_not is None:
+            return _by_age(piece, rule.fresh[bar], now)
+        if unheard is None:
+            unheard = _unheard(why_not, piece, track, stakeholders)
+    if against is not None:
+        return Judgement(Status.CONTRADICTED, against.rule, (against.cause,))
+    return unheard or UNMET
+
+
+def _by_age(piece: Piece, fresh: timedelta | None, now: str) -> Judgement:
+    lapses_at = expiry(piece.occurred_at, fresh)
+    if lapses_at is None or now < lapses_at:
+        return Judgement(Status.MET, Rule.EVIDENCE_COUNTS, (piece.cause,), lapses_at, piece.said_by)
+    return Judgement(Status.STALE, Rule.EVIDENCE_AGED, (piece.cause,), None, piece.said_by)
+
+
+def _why_unheard(
+    rule: CriterionRule, piece: Piece, stakeholders: Mapping[str, Stakeholder]
+) -> Rule | None:
+    """Why a piece does not count at all; None when it does."""
+    if piece.kind not in rule.kinds:
+        return Rule.SOURCE_DOES_NOT_COUNT
+    if piece.said_by is None:
+        return None if piece.kind == "crm" else Rule.NOBODY_NAMED
+    speaker = stakeholders.get(piece.said_by)
+    criterion = rule.criterion
+    if speaker is not None and speaker.left_at is not None:
+        if piece.occurred_at <= speaker.left_at:
+            if criterion.lapses_with_stakeholder:
+                return Rule.SPEAKER_LEFT
+        elif not speaker.here:
+            return Rule.SPEAKER_LEFT
+    wanted = criterion.said_by_role
+    if wanted is not None and (speaker is None or speaker.role != wanted):
+        return Rule.SPEAKER_WITHOUT_ROLE
+    return None
+
+
+def _unheard(
+    rule: Rule, piece: Piece, track: Track, stakeholders: Mapping[str, Stakeholder]
+) -> Judgement:
+    lost = track.was_met and rule in {Rule.SPEAKER_LEFT, Rule.SPEAKER_WITHOUT_ROLE}
+    causes = [piece.cause]
+    if lost or rule is Rule.SPEAKER_LEFT:
+        speaker = stakeholders.get(piece.said_by or "")
+        causes += [] if speaker is None else [speaker.cause]
+    return Judgement(
+        Status.STALE if lost else Status.UNMET, rule, tuple(causes), None, piece.said_by
+    )
