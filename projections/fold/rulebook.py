@@ -12,7 +12,7 @@ furthest. `fresh[bar]` only tightens as the bar goes up.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import date, timedelta
 from typing import NamedTuple
 
 from ledger.domain.errors import InvalidInput, NotFound
@@ -27,6 +27,7 @@ BEGINNING = ""
 REVIEW_DAYS = 60
 """A journey that nobody checked for so long is to be taken as wrong: buyers change."""
 
+_LAST_DAY = END_OF_TIME.toordinal()
 _SPEAKING_KINDS = frozenset({"meeting", "call", "email", "document", "other"})
 
 
@@ -101,8 +102,10 @@ def expiry(occurred_at: str, fresh: timedelta | None) -> str | None:
     """The instant at which evidence stops to count: at it, it does not count any more."""
     if fresh is None:
         return None
-    happened = datetime.fromisoformat(occurred_at)
-    return None if happened > END_OF_TIME - fresh else format_instant(happened + fresh)
+    day = date.fromisoformat(occurred_at[:10]).toordinal() + fresh.days
+    if day > _LAST_DAY:
+        return None
+    return date.fromordinal(day).isoformat() + occurred_at[10:]  # whole days: the time stays
 
 
 class _Version(NamedTuple):
@@ -176,6 +179,21 @@ class PlaybookHistory:
             key = self.first
         key = self.first if key is None else key
         return [] if key is None else self._versions.get(key, [])
+
+
+def version_label(under: str, published: Iterable[Event]) -> str:
+    """The full name, `key@version`, of a version as somebody spelt it.
+
+    Args:
+        under: `key@version`, or the version alone: that of the first playbook that has it.
+        published: the events of all playbook streams.
+
+    Raises:
+        InvalidInput: `invalid-version`.
+        NotFound: `unknown-version`.
+    """
+    known = _publications(effective(published, format_instant(END_OF_TIME)))
+    return _version_named(under, known).rulebook.label
 
 
 def _publications(events: Iterable[Event]) -> dict[str, list[_Version]]:

@@ -5,6 +5,9 @@ already in somebody's ledger would be written otherwise today: raise the type's 
 give `UPCASTERS` the step. When a change is meant, write the files anew and read the difference:
 
     python -m tests.unit.golden.examples
+
+In `earlier/` are the bytes that earlier releases wrote, one for each schema version that was left
+behind: `TYPE.vN.json`. They are never written anew; reading them gives `EARLIER`.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from ledger.domain.envelope import prepare, splice
 from ledger.domain.events import TYPES, Draft, Source, parse_payload
 
 FOLDER = Path(__file__).with_name("events")
+EARLIER_FOLDER = Path(__file__).with_name("earlier")
 
 _ID = UUID("019d46a0-5e00-7abc-8def-0123456789ab")
 _TARGET = "019d46a0-5e00-7abc-8def-0123456789ac"
@@ -39,6 +43,7 @@ _PLAYBOOK = {
     "key": "renewal",
     "version": "2026.1",
     "name": "Renewal",
+    "roles": [{"key": "economic_buyer", "name": "Economic buyer", "authority": True}],
     "gates": [
         {
             "key": "problem",
@@ -58,12 +63,19 @@ _PLAYBOOK = {
                     "layer": "stakeholder",
                     "mandatory": False,
                     "fresh_for_days": 60,
+                    "fresher_at": {"signature": 30},
                     "said_by_role": "economic_buyer",
                     "source_kinds": ["meeting", "call"],
                     "lapses_with_stakeholder": False,
                 }
             ],
-        }
+        },
+        {
+            "key": "signature",
+            "name": "Signature",
+            "stage": "Decision",
+            "criteria": [{"key": "contract_received", "question": "When will they sign?"}],
+        },
     ],
 }
 _DEAL = {
@@ -304,6 +316,45 @@ EXAMPLES: dict[str, Example] = {
         {"target": _TARGET, "occurred_at": "2026-03-01T00:00:00Z", "reason": "It was earlier"},
     ),
 }  # fmt: skip
+
+EARLIER: dict[str, dict[str, Any]] = {
+    "playbook-published.v1": {
+        "playbook": {
+            "key": "renewal",
+            "version": "2026.1",
+            "name": "Renewal",
+            "roles": [],
+            "gates": [
+                {
+                    "key": "problem",
+                    "name": "Problem",
+                    "stage": "Consideration",
+                    "threshold": 1,
+                    "expected_days": 30,
+                    "category": "best_case",
+                    "weight_percent": 40,
+                    "after_decision": False,
+                    "buyer_questions": ["Why change?"],
+                    "seller_questions": ["Who is affected?"],
+                    "criteria": [
+                        {
+                            "key": "fit_confirmed",
+                            "question": "Did the buyer confirm the fit?",
+                            "layer": "stakeholder",
+                            "mandatory": False,
+                            "fresh_for_days": 60,
+                            "fresher_at": {},
+                            "said_by_role": "economic_buyer",
+                            "source_kinds": ["meeting", "call"],
+                            "lapses_with_stakeholder": False,
+                        }
+                    ],
+                }
+            ],
+        }
+    },
+}
+"""What an earlier release wrote -> the payload as it is read today."""
 
 
 def envelope(example: Example) -> bytes:

@@ -12,7 +12,7 @@ from ledger.domain import events
 from ledger.domain.envelope import canonical, content, decode, leaf_hash
 from ledger.domain.errors import InvalidInput
 from ledger.domain.events import CATALOGUE, TYPES, StageClaimed, parse_payload, stream_category
-from tests.unit.golden.examples import EXAMPLES, FOLDER, envelope
+from tests.unit.golden.examples import EARLIER, EARLIER_FOLDER, EXAMPLES, FOLDER, envelope
 
 CATALOGUE_AS_RELEASED = {
     "account": ("account-opened", "account-revised", "evidence-recorded"),
@@ -28,7 +28,7 @@ CATALOGUE_AS_RELEASED = {
     "settings": ("fx-rate-set", "fiscal-calendar-set", "reporting-currency-set"),
 }  # fmt: skip
 ACTS = ("event-retracted", "event-corrected")
-VERSIONS_AS_RELEASED = dict.fromkeys(TYPES, 1)
+VERSIONS_AS_RELEASED = {**dict.fromkeys(TYPES, 1), "playbook-published": 2}
 ANNOUNCED_AHEAD = {
     "criterion-waived", "fiscal-calendar-set", "forecast-adjusted", "fx-rate-set",
     "person-reassigned", "playbook-published", "quota-set",
@@ -164,6 +164,32 @@ def test_an_unknown_type_is_refused() -> None:
     with pytest.raises(InvalidInput) as caught:
         decode(canonical({**facts, "type": "deal-dreamt"}))
     assert caught.value.code == "unknown-event-type"
+
+
+@pytest.mark.parametrize("name", sorted(EARLIER))
+def test_what_an_earlier_release_really_wrote_is_read_in_todays_shape(name: str) -> None:
+    event_type, _dot, version = name.partition(".v")
+    written = (EARLIER_FOLDER / f"{name}.json").read_bytes()
+    event = decode(written)
+    assert (event["type"], event["schema_version"]) == (event_type, int(version))
+    assert event["payload"] == EARLIER[name]
+    assert parse_payload(event_type, event["payload"]).to_json() == event["payload"]
+    assert content(written)["payload"] != EARLIER[name], "the recorded bytes keep their shape"
+
+
+def test_a_correction_in_an_earlier_shape_corrects_in_todays() -> None:
+    shape = orjson.loads((EARLIER_FOLDER / "playbook-published.v1.json").read_bytes())["payload"]
+    assert events.upcast("playbook-published", 1, shape) == EARLIER["playbook-published.v1"]
+
+
+def test_every_version_that_was_left_behind_has_its_bytes() -> None:
+    left_behind = {
+        f"{name}.v{version}"
+        for name, model in TYPES.items()
+        for version in range(1, model.schema_version)
+    }
+    assert set(EARLIER) == left_behind
+    assert {path.stem for path in EARLIER_FOLDER.glob("*.json")} == left_behind
 
 
 def test_every_older_version_has_its_upcaster() -> None:
