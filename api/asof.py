@@ -8,14 +8,16 @@ repeats its answer byte for byte.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
-from ledger.domain.basis import Basis
+from ledger.domain.basis import Basis, everything_known
 from ledger.domain.calendar import FiscalCalendar
 from ledger.domain.errors import InvalidInput, NotFound
-from ledger.domain.events import SETTINGS_STREAM, Event
+from ledger.domain.events import SETTINGS_STREAM, Event, PlaybookPublished
 from ledger.domain.times import Instant, end_of_day, format_instant, parse_as_of
+from projections.fold.rulebook import version_label
 from projections.fold.settings import settings_at
 from projections.reader import LogReader, Present
 
@@ -31,6 +33,7 @@ class AsOf(NamedTuple):
         known_at: knowledge time alone; `now` is hindsight.
         horizon: the last position to take into account.
         witnessed_only: leave out what sources attested.
+        under: judge by this playbook version, whatever was in force.
     """
 
     as_of: str | None = None
@@ -38,6 +41,7 @@ class AsOf(NamedTuple):
     known_at: str | None = None
     horizon: int | None = None
     witnessed_only: bool = False
+    under: str | None = None
 
 
 class _Spelt(NamedTuple):
@@ -54,8 +58,8 @@ def resolve(asked: AsOf, present: Present, reader: LogReader) -> Basis:
         reader: for the calendar (a date needs the reporting time zone) and for positions.
 
     Raises:
-        InvalidInput: `invalid-as-of`, `invalid-horizon`.
-        NotFound: `unknown-position`.
+        InvalidInput: `invalid-as-of`, `invalid-horizon`, `invalid-version`.
+        NotFound: `unknown-position`, `unknown-version`.
     """
     door = _Door(present, reader)
     both = _Spelt(present.clock) if asked.as_of is None else door.read(asked.as_of, "as_of")
@@ -71,7 +75,11 @@ def resolve(asked: AsOf, present: Present, reader: LogReader) -> Basis:
         )
     limits = [present.head, asked.horizon, both.horizon, valid.horizon, known.horizon]
     horizon = min(limit for limit in limits if limit is not None)
-    return Basis(valid.instant, known.instant, horizon, asked.witnessed_only)
+    basis = Basis(valid.instant, known.instant, horizon, asked.witnessed_only)
+    if asked.under is None:
+        return basis
+    published = reader.events(everything_known(basis), "playbook", (PlaybookPublished.type,))
+    return replace(basis, under=version_label(asked.under, published))
 
 
 class _Door:

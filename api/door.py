@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from api.asof import AsOf, resolve
 from ledger.config import Settings
 from ledger.domain.basis import Basis
+from ledger.domain.times import format_instant
 from ledger.store import log
 from ledger.store.database import Database
 from ledger.store.log import Head
@@ -41,6 +42,17 @@ class Door:
         with self._database.connection() as connection:
             reader = LogReader(connection)
             return resolve(asked, reader.present(), reader)
+
+    def instant(self, spelt: str, basis: Basis) -> str:
+        """A time that is not a basis, such as the end of what is looked ahead to, as an instant.
+
+        Raises:
+            InvalidInput: `invalid-as-of`.
+        """
+        with self._database.connection() as connection:
+            reader = LogReader(connection)
+            ahead = resolve(AsOf(as_of=spelt), Present(basis.known_at, basis.horizon), reader)
+        return format_instant(ahead.valid_at)
 
     @contextmanager
     def book_at(self, basis: Basis) -> Iterator[Book]:

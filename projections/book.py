@@ -6,12 +6,13 @@ Law: a `Book` depends on nothing but the log and its basis. Asked twice, it give
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
+from datetime import datetime
 from functools import cached_property
 from typing import NamedTuple
 
-from ledger.domain.basis import Basis
+from ledger.domain.basis import Basis, everything_known
 from ledger.domain.calendar import FiscalCalendar, Period
 from ledger.domain.deal import CLAIM_TYPES
 from ledger.domain.errors import NotFound
@@ -23,9 +24,9 @@ from ledger.domain.events import (
     stream_id,
     stream_name,
 )
-from ledger.domain.times import END_OF_TIME, format_instant
+from ledger.domain.times import Instant, format_instant
 from projections.fold.calls import calls_at
-from projections.fold.people import accounts_at, people_at
+from projections.fold.people import Chart, Organisation, Person, accounts_at, chart_of, people_at
 from projections.fold.qualification import QUALIFYING_TYPES
 from projections.fold.rulebook import PlaybookHistory
 from projections.fold.settings import LedgerSettings, settings_at
@@ -69,15 +70,55 @@ class Book:
     @cached_property
     def directory(self) -> Directory:
         """People and accounts at the basis."""
-        people = self._reader.events(
-            self.basis, "person", ("person-joined", "person-reassigned", "person-left")
-        )
-        accounts = self._reader.events(self.basis, "account", ("account-opened", "account-revised"))
+        return self._directory(self.basis)
+
+    def directory_of(self, organisation: Organisation) -> Directory:
+        """The same with people as they were at the basis, or as they are.
+
+        As is: at the instant at which the horizon was recorded, on both axes; so the answer to the
+        same basis stays the same.
+        """
+        if organisation is Organisation.AS_WAS:
+            return self.directory
+        return self.directory._replace(people=self._people(self.as_is.basis))
+
+    @cached_property
+    def as_is(self) -> Book:
+        """The book at the instant at which the horizon was recorded, on both axes.
+
+        What became of things, as far as this basis may take it into account: the same basis always
+        leads to the same one.
+        """
+        if not self.basis.horizon:
+            return self
+        last = self._reader.at_positions([self.basis.horizon])[self.basis.horizon]
+        recorded_at = datetime.fromisoformat(last["recorded_at"])
+        return Book(self._origin, self._at(recorded_at))
+
+    def _at(self, instant: Instant) -> Basis:
+        return replace(self.basis, valid_at=instant, known_at=instant)
+
+    def _directory(self, basis: Basis) -> Directory:
+        accounts = self._reader.events(basis, "account", ("account-opened", "account-revised"))
         return Directory(
-            people_at(people, self.valid_at),
-            accounts_at(accounts, self.valid_at),
+            self._people(basis),
+            accounts_at(accounts, format_instant(basis.valid_at)),
             self.settings.calendar,
         )
+
+    def _people(self, basis: Basis) -> dict[str, Person]:
+        types = ("person-joined", "person-reassigned", "person-left")
+        people = self._reader.events(basis, "person", types)
+        return people_at(people, format_instant(basis.valid_at))
+
+    @cached_property
+    def chart(self) -> Chart:
+        """Who reported to whom at the basis."""
+        return chart_of(self._people(self.basis))
+
+    def superiors(self, person: str) -> tuple[str, ...]:
+        """The chain of command above a person at the basis, the nearest superior first."""
+        return self.chart.above(person)
 
     def period(self, name: str | None = None) -> Period:
         """The fiscal period of that name, or the quarter that holds `valid_at`.
@@ -93,7 +134,9 @@ class Book:
     @cached_property
     def judge(self) -> Judge:
         """The playbooks in force and the evidence on accounts: by what deals are judged."""
-        published = self._reader.events(self._published, "playbook", ("playbook-published",))
+        published = self._reader.events(
+            everything_known(self.basis), "playbook", ("playbook-published",)
+        )
         return Judge(
             self.valid_at,
             PlaybookHistory(
@@ -101,11 +144,6 @@ class Book:
             ),
             by_stream_id(self._reader.events(self.basis, "account", ("evidence-recorded",))),
         )
-
-    @property
-    def _published(self) -> Basis:
-        """All that the horizon holds: a version may be asked for that was published later."""
-        return replace(self.basis, known_at=END_OF_TIME, witnessed_only=False)
 
     def events(self, deal_id: str) -> list[Event]:
         """The events of a deal that the basis sees, in recorded order.
@@ -171,6 +209,19 @@ class Book:
             if deal is not None:
                 yield deal
 
+    def of_kind(self, category: str, types: Collection[str]) -> dict[str, list[Event]]:
+        """The visible events of some types, and the acts on them, by the id of their stream.
+
+        Args:
+            category: deal, account, playbook, person or period.
+            types: event types.
+        """
+        return by_stream_id(self._reader.events(self.basis, category, types))
+
+    def period_events(self, period: Period) -> list[Event]:
+        """The visible events of a period: calls, adjustments, quotas."""
+        return self._reader.stream(self.basis, stream_name("period", period.name))
+
     def causes(self, positions: set[int]) -> dict[int, Event]:
         """The events that answer for values, by position."""
         return self._reader.at_positions(positions) if positions else {}
@@ -181,29 +232,37 @@ class Book:
             self.basis, "playbook", ("playbook-published", "playbook-reviewed")
         )
 
-    def forecast(self, period: Period, group_by: tuple[str, ...] = ()) -> Forecast:
+    def forecast(
+        self,
+        period: Period,
+        group_by: tuple[str, ...] = (),
+        organisation: Organisation = Organisation.AS_WAS,
+    ) -> Forecast:
         """The forecast of a period.
 
         Args:
             period: see `period`.
             group_by: owner, manager, team, stage, gate (where the deal really stands), category,
                 currency, account, outcome, or any dimension of deals or accounts such as segment.
+            organisation: by whose manager and team: as it was at the basis, or as it is.
 
         Raises:
             InvalidInput: `invalid-dimension`, `too-many-dimensions`.
         """
         group_by = check_group_by(group_by)
         alone = _DIMENSIONS_OF_THE_DEAL.issuperset(group_by)
-        directory = Directory(calendar=self.settings.calendar) if alone else self.directory
+        directory = Directory(calendar=self.settings.calendar)
+        if not alone:
+            directory = self.directory_of(organisation)
         types = self._types if "stage" in group_by else self._types - {StageClaimed.type}
         jobs = [
             Job(self.basis, part, types, period, group_by, directory, self.judge)
             for part in self._parts()
         ]
         tally = tally_all(self._reader, self._origin.conninfo, jobs)
-        calls = self._reader.stream(self.basis, stream_name("period", period.name))
-        tally.merge(tally_calls(calls_at(calls, self.valid_at), group_by, directory))
-        return Forecast(self.basis, period, self.settings, group_by, tally)
+        calls = calls_at(self.period_events(period), self.valid_at, self.superiors)
+        tally.merge(tally_calls(calls, group_by, directory))
+        return Forecast(self.basis, period, self.settings, group_by, tally, organisation)
 
     def _parts(self) -> list[StreamRange]:
         horizon = self.basis.horizon

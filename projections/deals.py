@@ -11,6 +11,7 @@ from ledger.domain.errors import InvalidInput
 from ledger.domain.events import Category, Outcome
 from ledger.domain.money import format_amount
 from projections.book import Book
+from projections.explain import evidenced_as_dict, headline, verdict_sentence
 from projections.fold.claims import CLAIMED_FIELDS, ClaimedDeal
 from projections.forecast import counts_in, deal_dimension
 from projections.qualified import BookDeal
@@ -21,18 +22,21 @@ def deal_as_dict(book: Book, book_deal: BookDeal) -> dict[str, Any]:
     """A deal with each claim and the event that answers for it.
 
     Returns:
-        JSON: `basis`, `deal`, `outcome`, `category`, `team`, and `claims.<field>.{value, because}`.
+        JSON: `basis`, `deal`, `outcome`, `category`, `team`, `headline`, `evidenced` (why the
+        amount is in or out), and `claims.<field>.{value, because}`.
     """
     deal = book_deal.claimed
     facts = {field: value for field in CLAIMED_FIELDS if (value := deal.value(field)) is not None}
     causes = {field: deal.cause(field) or 0 for field in facts}
-    events = book.causes(set(causes.values()))
+    events = book.causes({*causes.values(), *book_deal.verdict.causes})
     return {
         "basis": book.basis.as_dict(),
         "deal": deal.deal_id,
         "outcome": deal.outcome,
         "category": str(deal.category),
         "team": deal_dimension(deal, "team", book.directory),
+        "headline": headline(deal, book_deal.qualification, book_deal.verdict),
+        "evidenced": evidenced_as_dict(book_deal, events),
         "claims": {
             field: {"value": value, "because": event_facts(events[causes[field]])}
             for field, value in facts.items()
@@ -66,6 +70,10 @@ class DealFilter(NamedTuple):
     owner: str | None = None
     stage: str | None = None
     outcome: str | None = None
+    stands_at: str | None = None
+    """The key of the gate where the deal really stands."""
+    evidenced: str | None = None
+    """The category that its evidence supports."""
 
 
 NO_FILTER = DealFilter()
@@ -92,6 +100,7 @@ def deal_page(
         InvalidInput: `unknown-category`, `unknown-outcome`, `invalid-period`.
     """
     _check("category", wanted.category, tuple(Category))
+    _check("category", wanted.evidenced, tuple(Category), where="evidenced")
     _check("outcome", wanted.outcome, (OPEN, *Outcome))
     period = None if wanted.period is None else book.period(wanted.period)
     fits = (
@@ -99,16 +108,20 @@ def deal_page(
         for deal in book.deals(only=only, after=after)
         if _fits(deal.claimed, wanted)
         and (period is None or counts_in(deal.claimed, period, book.calendar))
+        and wanted.stands_at in {None, deal.verdict.gate}
+        and wanted.evidenced in {None, deal.verdict.category}
     )
     return [deal_row(book, deal) for deal in islice(fits, first)]
 
 
-def _check(what: str, value: str | None, allowed: tuple[str, ...]) -> None:
+def _check(
+    what: str, value: str | None, allowed: tuple[str, ...], *, where: str | None = None
+) -> None:
     if value is not None and value not in allowed:
         raise InvalidInput(
             f"unknown-{what}",
             f"{value!r} is not a deal's {what}",
-            where=what,
+            where=where or what,
             hint=f"it is one of {', '.join(allowed)}",
         )
 
@@ -144,4 +157,5 @@ def deal_row(book: Book, book_deal: BookDeal) -> dict[str, Any]:
         "evidenced": str(verdict.category),
         "stands_at": verdict.gate,
         "weight_percent": verdict.weight_percent,
+        "why": verdict_sentence(verdict, book_deal.qualification),
     }

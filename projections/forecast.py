@@ -31,7 +31,7 @@ from ledger.domain.events import Category, Outcome
 from ledger.domain.money import Money, conversion_rate, format_amount, round_to_minor_unit
 from projections.fold.calls import Call
 from projections.fold.claims import ClaimedDeal
-from projections.fold.people import Account, Person
+from projections.fold.people import Account, Organisation, Person
 from projections.fold.settings import LedgerSettings
 from projections.qualified import BookDeal
 
@@ -244,6 +244,7 @@ class Forecast:
     settings: LedgerSettings
     group_by: tuple[str, ...]
     tally: Tally
+    organisation: Organisation = Organisation.AS_WAS
 
     def groups(self) -> list[GroupKey]:
         """The groups, in order; missing values last."""
@@ -297,6 +298,7 @@ class Forecast:
                 "last_day": self.period.last_day.isoformat(),
             },
             "currency": self.settings.reporting_currency,
+            "organisation": str(self.organisation),
             "measures": self._measures(totals, ()),
             "groups": [
                 {
@@ -346,11 +348,7 @@ class Forecast:
             }
             for (measure, category), cell in totals.items()
             for currency, amount in cell.amounts.items()
-            if to is None or conversion_rate(currency, to, self.settings.rates) is None
+            if amount
+            and (to is None or conversion_rate(currency, to, self.settings.rates) is None)
         ]
         return sorted(missing, key=lambda each: tuple(each.values()))
-
-
-def is_open(deal: ClaimedDeal) -> bool:
-    """Whether nothing has ended the deal."""
-    return deal.outcome == OPEN

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
+from ledger.domain.deal import OPEN
 from ledger.domain.events import Event
 from projections.fold.claims import ClaimedDeal, claimed_deal
 from projections.fold.gates import Qualification
@@ -71,6 +72,11 @@ class BookDeal:
     @property
     def deal_id(self) -> str:
         return self.claimed.deal_id
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nothing has ended the deal."""
+        return self.claimed.outcome == OPEN
 
     @cached_property
     def qualification(self) -> Qualification:

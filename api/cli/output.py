@@ -68,7 +68,8 @@ def brief(instant: str) -> str:
 def basis_line(basis: dict[str, Any]) -> str:
     """The basis in one line, as the options that repeat the answer."""
     witnessed = " --witnessed-only" if basis["witnessed_only"] else ""
+    under = f" --under {basis['under']}" if "under" in basis else ""
     return (
         f"basis: --valid-at {basis['valid_at']} --known-at {basis['known_at']} "
-        f"--horizon {basis['horizon']}{witnessed} (rules {basis['rules']})"
+        f"--horizon {basis['horizon']}{witnessed}{under} (rules {basis['rules']})"
     )

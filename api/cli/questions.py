@@ -10,6 +10,7 @@ from api.asof import AsOf, parse_horizon
 from api.cli.output import Format, basis_line, brief, write_csv, write_json, write_line, write_table
 from api.cli.session import open_door
 from projections.deals import deal_as_dict, deals_rows
+from projections.fold.people import Organisation
 from projections.forecast import MEASURES
 from projections.summary import spell
 
@@ -31,6 +32,18 @@ HorizonOption = Annotated[
 WitnessedOption = Annotated[
     bool, typer.Option("--witnessed-only", help="Leave out what sources attested.")
 ]
+UnderOption = Annotated[
+    str | None,
+    typer.Option(
+        "--under", help="Judge by this playbook version, such as buyers_journey@2, in force or not."
+    ),
+]
+OwnerOption = Annotated[str | None, typer.Option(help="Only deals of this owner.")]
+DealArgument = Annotated[str, typer.Argument(help="The deal's id, as in the CRM.")]
+OrganisationOption = Annotated[
+    Organisation,
+    typer.Option(help="Roll up by who people reported to then (as_was) or report to now (as_is)."),
+]
 FormatOption = Annotated[Format, typer.Option("--format", help="How to write the answer.")]
 PeriodOption = Annotated[
     str | None,
@@ -38,12 +51,12 @@ PeriodOption = Annotated[
 ]
 
 
-def _asked(
+def asked_for(
     as_of: str | None, valid_at: str | None, known_at: str | None, horizon: str | None,
-    witnessed_only: bool,
+    witnessed_only: bool, under: str | None = None,
 ) -> AsOf:  # fmt: skip
     position = None if horizon is None else parse_horizon(horizon)
-    return AsOf(as_of, valid_at, known_at, position, witnessed_only)
+    return AsOf(as_of, valid_at, known_at, position, witnessed_only, under)
 
 
 def forecast(
@@ -52,20 +65,22 @@ def forecast(
     known_at: KnownAtOption = None,
     horizon: HorizonOption = None,
     witnessed_only: WitnessedOption = False,
+    under: UnderOption = None,
     period: PeriodOption = None,
     group_by: Annotated[
         str,
         typer.Option(
-            help="Comma-separated: owner, manager, team, stage, category, currency, segment ..."
+            help="Comma-separated: owner, manager, team, stage, gate, category, segment ..."
         ),
     ] = "",
+    organisation: OrganisationOption = Organisation.AS_WAS,
     output: FormatOption = Format.TABLE,
 ) -> None:
     """What the forecast of a period looked like at a basis."""
     dimensions = tuple(part.strip() for part in group_by.split(",") if part.strip())
-    asked = _asked(as_of, valid_at, known_at, horizon, witnessed_only)
+    asked = asked_for(as_of, valid_at, known_at, horizon, witnessed_only, under)
     with open_door() as door, door.book(asked) as book:
-        answer = book.forecast(book.period(period), dimensions).as_dict()
+        answer = book.forecast(book.period(period), dimensions, organisation).as_dict()
     if output is Format.JSON:
         write_json(answer)
     elif output is Format.CSV:
@@ -74,18 +89,24 @@ def forecast(
         _forecast_table(answer, dimensions)
 
 
-BASIS_REST = ["horizon", "witnessed_only", "rules"]
+BASIS_REST = ["horizon", "witnessed_only", "under", "rules"]
 BASIS_COLUMNS = ["basis_valid_at", "basis_known_at", *BASIS_REST]
 """Behind the columns of each CSV: a row says by itself on what it rests."""
 
 
 def _rest(basis: dict[str, Any]) -> list[object]:
-    return [basis["horizon"], "true" if basis["witnessed_only"] else "false", basis["rules"]]
+    witnessed_only = "true" if basis["witnessed_only"] else "false"
+    return [basis["horizon"], witnessed_only, basis.get("under"), basis["rules"]]
 
 
-def _write_csv(columns: list[str], rows: list[list[Any]], basis: dict[str, Any]) -> None:
+def write_basis_csv(columns: list[str], rows: list[list[Any]], basis: dict[str, Any]) -> None:
     stated = [basis["valid_at"], basis["known_at"], *_rest(basis)]
     write_csv([*columns, *BASIS_COLUMNS], [[*row, *stated] for row in rows])
+
+
+def because(events: list[dict[str, Any]]) -> str:
+    """The events behind an answer, in one cell of a table."""
+    return "; ".join(f"{e['position']} {e['type']} {brief(e['known_at'])}" for e in events)
 
 
 def _cells(measures: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
@@ -165,16 +186,17 @@ def _shown(measure: dict[str, Any] | None, category: str) -> str:
 
 
 def deal(
-    deal_id: Annotated[str, typer.Argument(help="The deal's id, as in the CRM.")],
+    deal_id: DealArgument,
     as_of: AsOfOption = None,
     valid_at: ValidAtOption = None,
     known_at: KnownAtOption = None,
     horizon: HorizonOption = None,
     witnessed_only: WitnessedOption = False,
+    under: UnderOption = None,
     output: FormatOption = Format.TABLE,
 ) -> None:
     """What is claimed of a deal at a basis, and which event answers for each field."""
-    asked = _asked(as_of, valid_at, known_at, horizon, witnessed_only)
+    asked = asked_for(as_of, valid_at, known_at, horizon, witnessed_only, under)
     with open_door() as door, door.book(asked) as book:
         answer = deal_as_dict(book, book.deal(deal_id))
     if output is Format.JSON:
@@ -186,9 +208,10 @@ def deal(
         for field, claim in answer["claims"].items()
     ]
     if output is Format.CSV:
-        _write_csv(columns, rows, answer["basis"])
+        write_basis_csv(columns, rows, answer["basis"])
         return
     write_table(f"Deal {deal_id}: {answer['outcome']}, {answer['category']}", columns, rows)
+    write_line(answer["headline"])
     write_line(basis_line(answer["basis"]))
 
 
@@ -198,22 +221,23 @@ def deals(
     known_at: KnownAtOption = None,
     horizon: HorizonOption = None,
     witnessed_only: WitnessedOption = False,
+    under: UnderOption = None,
     period: PeriodOption = None,
     category: Annotated[str | None, typer.Option(help="Only deals in this category.")] = None,
     output: FormatOption = Format.TABLE,
 ) -> None:
     """The deals behind a forecast: those that count in a period, with what counts."""
-    asked = _asked(as_of, valid_at, known_at, horizon, witnessed_only)
+    asked = asked_for(as_of, valid_at, known_at, horizon, witnessed_only, under)
     with open_door() as door, door.book(asked) as book:
         answer = deals_rows(book, book.period(period), category)
     if output is Format.JSON:
         write_json(answer)
         return
-    columns = ["deal", "name", "owner", "team", "stage", "category", "amount", "currency",
-               "close_date", "outcome"]  # fmt: skip
+    columns = ["deal", "name", "owner", "team", "stage", "category", "evidenced", "stands_at",
+               "amount", "currency", "close_date", "outcome", "why"]  # fmt: skip
     rows = [[each[column] for column in columns] for each in answer["deals"]]
     if output is Format.CSV:
-        _write_csv(columns, rows, answer["basis"])
+        write_basis_csv(columns, rows, answer["basis"])
         return
     columns[columns.index("amount")] = "amount*"
     write_table(f"Deals of {answer['period']}", columns, rows)
@@ -221,7 +245,7 @@ def deals(
 
 
 def timeline(
-    deal_id: Annotated[str, typer.Argument(help="The deal's id, as in the CRM.")],
+    deal_id: DealArgument,
     as_of: AsOfOption = None,
     valid_at: ValidAtOption = None,
     known_at: KnownAtOption = None,
@@ -232,7 +256,7 @@ def timeline(
     """Every event of a deal on both time axes, and what became of it."""
     from projections.timeline import timeline as ask
 
-    asked = _asked(as_of, valid_at, known_at, horizon, witnessed_only)
+    asked = asked_for(as_of, valid_at, known_at, horizon, witnessed_only)
     with open_door() as door, door.book(asked) as book:
         answer = ask(book, deal_id)
     if output is Format.JSON:
@@ -242,7 +266,7 @@ def timeline(
     if output is Format.CSV:
         columns.append("event_id")
         rows = [[event[column] for column in columns] for event in answer["events"]]
-        _write_csv(columns, rows, answer["basis"])
+        write_basis_csv(columns, rows, answer["basis"])
         return
     rows = [
         [brief(event[column]) if column in {"occurred_at", "known_at"} else event[column]
@@ -272,8 +296,8 @@ def diff(
     """Which deals moved between two times, by how much, because of which events."""
     from projections.diff import diff as ask
 
-    first = _asked(start, None, known_at, horizon, witnessed_only)
-    second = _asked(
+    first = asked_for(start, None, known_at, horizon, witnessed_only)
+    second = asked_for(
         to, None, known_at if to_known_at is None else to_known_at, horizon, witnessed_only
     )
     with open_door() as door, door.books(first, second) as (opening, closing):
@@ -285,7 +309,7 @@ def diff(
     rows = [
         [each["deal"], each["name"], each["change"],
          "; ".join(f"{f['field']}: {spell(f['old'])} -> {spell(f['new'])}" for f in each["fields"]),
-         "; ".join(f"{e['position']} {e['type']} {brief(e['known_at'])}" for e in each["because"])]
+         because(each["because"])]
         for each in answer["deals"]
     ]  # fmt: skip
     if output is Format.CSV:

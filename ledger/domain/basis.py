@@ -8,10 +8,10 @@ with equal bases are equal byte for byte.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ledger.domain.errors import InvalidInput
-from ledger.domain.times import Instant, format_instant
+from ledger.domain.times import END_OF_TIME, Instant, format_instant
 
 RULES = "2"
 """The version of our folding code. It changes when the same events would fold to another answer."""
@@ -66,3 +66,8 @@ class Basis:
             **judged,
             "rules": self.rules,
         }
+
+
+def everything_known(basis: Basis) -> Basis:
+    """The same basis with all that its horizon holds, whenever it became known."""
+    return replace(basis, known_at=END_OF_TIME, witnessed_only=False)

@@ -14,8 +14,11 @@ Law, in the order in which it is asked:
 5. Everything else is `unmet`.
 
 A speaker may be heard for what they are at that instant: they must be named, be there (or have
-been, when they spoke, where the criterion outlives their leaving), and have the role asked for.
-Evidence that says nobody is only a claim; the word of a CRM counts where the criterion names `crm`.
+been, when they spoke, where the criterion outlives their leaving), and have the role and the
+seniority asked for.
+Evidence that says nobody is only a claim; the word of a CRM, for it or against it, counts where the
+criterion names `crm`.
+What stands on the account counts for criteria of the organization layer, and for no others.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ from enum import StrEnum
 from operator import attrgetter
 from typing import NamedTuple
 
+from ledger.domain.playbook import SENIORITIES, Seniority
 from projections.fold.rulebook import CriterionRule, expiry
 
 
@@ -52,7 +56,9 @@ class Rule(StrEnum):
     NO_EVIDENCE = "no-evidence"
     NOBODY_NAMED = "nobody-named"
     SPEAKER_WITHOUT_ROLE = "speaker-without-role"
+    SPEAKER_TOO_JUNIOR = "speaker-too-junior"
     SOURCE_DOES_NOT_COUNT = "source-does-not-count"
+    WRONG_LAYER = "wrong-layer"
 
 
 class Stakeholder(NamedTuple):
@@ -63,6 +69,7 @@ class Stakeholder(NamedTuple):
         role: a role of the playbook.
         left_at: when they left last; they may have come back since.
         here: whether they are there now.
+        away: each time that they were away: from when until when, None for still.
         cause: the position of the last event about them.
     """
 
@@ -70,29 +77,46 @@ class Stakeholder(NamedTuple):
     name: str | None = None
     title: str | None = None
     role: str | None = None
-    seniority: str | None = None
+    seniority: Seniority | None = None
     influence: str | None = None
     reports_to: str | None = None
     left_at: str | None = None
     here: bool = True
     cause: int = 0
+    away: tuple[tuple[str, str | None], ...] = ()
+
+    def was_there(self, instant: str) -> bool:
+        """Whether they were there at an instant; at that of leaving or coming back, they were."""
+        return not any(
+            left < instant and (back is None or instant < back) for left, back in self.away
+        )
 
 
 class Piece(NamedTuple):
-    """A piece of evidence: when it was said, by whom, in which kind of source."""
+    """A piece of evidence: when it was said, by whom, in which kind of source.
+
+    Args:
+        event_id: orders pieces of one instant, whichever became known first.
+        of_account: whether it stands on the account, and so counts only for its organization.
+    """
 
     occurred_at: str
+    event_id: str
     kind: str
     said_by: str | None
     cause: int
+    of_account: bool = False
 
 
 class Word(NamedTuple):
-    """A word against a criterion: when, by which rule, and the event."""
+    """A word against a criterion: when, by which rule, and the event; see `Piece`."""
 
     occurred_at: str
+    event_id: str
     rule: Rule
     cause: int
+    of_account: bool = False
+    of_crm: bool = False
 
 
 class Waiver(NamedTuple):
@@ -100,6 +124,9 @@ class Waiver(NamedTuple):
 
     ends_at: str
     cause: int
+
+
+_place = attrgetter("occurred_at", "event_id")
 
 
 class Track:
@@ -115,15 +142,15 @@ class Track:
 
     def supported(self, piece: Piece) -> None:
         """Take a piece of evidence for it, at its place in time."""
-        if self.for_it and piece.occurred_at < self.for_it[-1].occurred_at:
-            insort(self.for_it, piece, key=attrgetter("occurred_at"))
+        if self.for_it and _place(piece) < _place(self.for_it[-1]):
+            insort(self.for_it, piece, key=_place)
         else:
             self.for_it.append(piece)
 
     def contradicted(self, word: Word) -> None:
         """Take a word against it."""
-        if self.against and word.occurred_at < self.against[-1].occurred_at:
-            insort(self.against, word, key=attrgetter("occurred_at"))
+        if self.against and _place(word) < _place(self.against[-1]):
+            insort(self.against, word, key=_place)
         else:
             self.against.append(word)
 
@@ -181,7 +208,7 @@ def judge(
         return Judgement(
             Status.WAIVED, Rule.WAIVER_IN_FORCE, (track.waiver.cause,), track.waiver.ends_at
         )
-    against = track.against[-1] if track.against else None
+    against = _last_against(rule, track)
     if went_back is not None and (against is None or against.occurred_at < went_back.occurred_at):
         against = went_back
     unheard: Judgement | None = None
@@ -191,11 +218,21 @@ def judge(
         why_not = _why_unheard(rule, piece, stakeholders)
         if why_not is None:
             return _by_age(piece, rule.fresh[bar], now)
-        if unheard is None:
-            unheard = _unheard(why_not, piece, track, stakeholders)
+        found = _unheard(why_not, piece, track, stakeholders)
+        if unheard is None or (unheard.status, found.status) == (Status.UNMET, Status.STALE):
+            unheard = found
     if against is not None:
         return Judgement(Status.CONTRADICTED, against.rule, (against.cause,))
     return unheard or UNMET
+
+
+def _last_against(rule: CriterionRule, track: Track) -> Word | None:
+    shared = rule.criterion.layer == "organization"
+    admits_crm = "crm" in rule.kinds
+    for word in reversed(track.against):
+        if (shared or not word.of_account) and (admits_crm or not word.of_crm):
+            return word
+    return None
 
 
 def _by_age(piece: Piece, fresh: timedelta | None, now: str) -> Judgement:
@@ -209,6 +246,8 @@ def _why_unheard(
     rule: CriterionRule, piece: Piece, stakeholders: Mapping[str, Stakeholder]
 ) -> Rule | None:
     """Why a piece does not count at all; None when it does."""
+    if piece.of_account and rule.criterion.layer != "organization":
+        return Rule.WRONG_LAYER
     if piece.kind not in rule.kinds:
         return Rule.SOURCE_DOES_NOT_COUNT
     if piece.said_by is None:
@@ -216,21 +255,33 @@ def _why_unheard(
     speaker = stakeholders.get(piece.said_by)
     criterion = rule.criterion
     if speaker is not None and speaker.left_at is not None:
-        if piece.occurred_at <= speaker.left_at:
-            if criterion.lapses_with_stakeholder:
-                return Rule.SPEAKER_LEFT
-        elif not speaker.here:
+        left_since = piece.occurred_at <= speaker.left_at
+        if left_since and criterion.lapses_with_stakeholder:
+            return Rule.SPEAKER_LEFT
+        if not speaker.here and not speaker.was_there(piece.occurred_at):
             return Rule.SPEAKER_LEFT
     wanted = criterion.said_by_role
     if wanted is not None and (speaker is None or speaker.role != wanted):
         return Rule.SPEAKER_WITHOUT_ROLE
+    if not _senior_enough(speaker, criterion.said_by_seniority):
+        return Rule.SPEAKER_TOO_JUNIOR
     return None
+
+
+def _senior_enough(speaker: Stakeholder | None, wanted: Seniority | None) -> bool:
+    if wanted is None:
+        return True
+    known = None if speaker is None else speaker.seniority
+    return known is not None and SENIORITIES.index(known) <= SENIORITIES.index(wanted)
+
+
+_SPEAKER_LOST = frozenset({Rule.SPEAKER_LEFT, Rule.SPEAKER_WITHOUT_ROLE, Rule.SPEAKER_TOO_JUNIOR})
 
 
 def _unheard(
     rule: Rule, piece: Piece, track: Track, stakeholders: Mapping[str, Stakeholder]
 ) -> Judgement:
-    lost = track.was_met and rule in {Rule.SPEAKER_LEFT, Rule.SPEAKER_WITHOUT_ROLE}
+    lost = track.was_met and rule in _SPEAKER_LOST
     causes = [piece.cause]
     if lost or rule is Rule.SPEAKER_LEFT:
         speaker = stakeholders.get(piece.said_by or "")

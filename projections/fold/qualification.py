@@ -25,9 +25,10 @@ has it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from heapq import heappop, heappush, merge
 from operator import itemgetter
+from typing import NamedTuple
 
 from ledger.domain.deal import OPEN
 from ledger.domain.events import Event, Outcome, cause_of
@@ -35,19 +36,22 @@ from ledger.domain.history import effective
 from projections.fold.criterion import (
     UNMET,
     Judgement,
-    Piece,
-    Rule,
-    Stakeholder,
     Status,
-    Track,
-    Waiver,
     Word,
     judge,
+)
+from projections.fold.gate_rules import (
+    enough,
+    gate_gone_back_to,
+    gone_back_to,
+    is_ahead,
+    is_settled,
+    same_bar,
+    worked_at,
 )
 from projections.fold.gates import (
     Change,
     CriterionState,
-    Declared,
     GateState,
     GateStatus,
     Loop,
@@ -55,6 +59,7 @@ from projections.fold.gates import (
     MoveKind,
     Qualification,
 )
+from projections.fold.hearing import Heard
 from projections.fold.rulebook import PlaybookHistory, Rulebook
 
 _ORDER = itemgetter("occurred_at", "known_at", "position")
@@ -97,7 +102,7 @@ def qualify(
         return None
     sweep = _Sweep(playbooks, opened_at)
     sweep.run(_with_accounts(own, valid_at, account_evidence or {}), valid_at)
-    if sweep.removed:
+    if sweep.heard.removed:
         return None
     found = sweep.result(deal_id, valid_at)
     if ahead_until is None or ahead_until <= valid_at:
@@ -135,8 +140,18 @@ def _with_accounts(
     return merge(own, *theirs, key=_ORDER) if theirs else own
 
 
+_OUTCOMES = frozenset({"deal-closed", "deal-reopened"})
+
 _ALWAYS_TOLD = frozenset({MoveKind.DECIDED, MoveKind.REOPENED})
 """Moves that are told although the deal stands at the same gate as before."""
+
+
+class _Changed(NamedTuple):
+    """A criterion judged otherwise than before; turned, when its status is another one."""
+
+    key: str
+    after: Judgement
+    turned: bool
 
 
 class _GateTrack:
@@ -158,49 +173,35 @@ class _Sweep:
 
     def __init__(self, playbooks: PlaybookHistory, opened_at: str) -> None:
         self.playbooks = playbooks
-        self.opened_at = opened_at
+        self.heard = Heard(opened_at)
         self.now = opened_at
         self.opened = False
         self.rulebook: Rulebook | None = None
-        self.playbook_key: str | None = None
-        self.account: str | None = None
-        self.outcome = OPEN
-        self.removed = False
+        self.playbook: str | None = None
+        """The playbook that the deal names, as of the last version chosen."""
         self.bar = 0
         self.bar_at_decision = 0
-        self.holds: list[bool] = []
-        """By gate, whether its criteria hold at the bar."""
-        self.tipped = False
-        """Whether that changed for any gate at this instant."""
         self.stands: int | None = None
-        self.tracks: dict[str, Track] = {}
         self.judged: dict[str, Judgement] = {}
         self.since: dict[str, str] = {}
+        self.holds: list[bool] = []
+        """By gate, whether its criteria hold at the bar."""
         self.gates: dict[str, _GateTrack] = {}
-        self.stakeholders: dict[str, Stakeholder] = {}
-        self.said_by: dict[str, set[str]] = {}
-        """Stakeholder -> the criteria on which they said something."""
-        self.went_back: list[tuple[str, Word]] = []
-        """Gate -> the buyer's going back to it, in order."""
+        self.goings_back = 0
+        """How many of them are placed."""
         self.back_to: list[Word | None] = []
         """By gate, the last going back to it or to one before it."""
-        self.of_account: list[Event] = []
         self.timers: list[tuple[str, str]] = []
         """(instant, criterion) at which it is to be judged again; no criterion: the version."""
-        self.dirty: set[str] = set()
-        self.rejudge_all = True
-        self.too_old: tuple[str, ...] = ()
-        self.reason: MoveKind | None = None
-        self.reason_causes: list[int] = []
-        self.changed: list[tuple[str, Judgement]] = []
         self.moves: list[Move] = []
         self.loops: list[Loop] = []
         self.changes: list[Change] = []
-        self.declared: list[Declared] = []
-        self.unplaced: list[tuple[str, int]] = []
-        """(criterion or gate, position) of what is on something that a version may lack."""
-        self.after_close: list[int] = []
-        self.before_opening: list[int] = []
+        # What happens at this one instant:
+        self.rejudge_all = True
+        self.tipped = False
+        self.changed: list[_Changed] = []
+        self.reason: MoveKind | None = None
+        self.reason_causes: list[int] = []
 
     # --- the sweep ---------------------------------------------------------------------------
 
@@ -208,87 +209,116 @@ class _Sweep:
         """Apply events and lapses up to an instant, it included."""
         pending = iter(events)
         event = next(pending, None)
-        timers = self.timers
-        opened_at = self.opened_at
+        heard, timers = self.heard, self.timers
         while True:
             instant = timers[0][0] if timers else None
             if event is not None:
-                happened = event["occurred_at"] if self.opened else opened_at
+                happened = event["occurred_at"] if self.opened else heard.opened_at
                 instant = happened if instant is None or happened < instant else instant
             if instant is None or instant > until:
+                self.now = until
                 return
             self.now = instant
             outcomes: list[Event] = []
             while event is not None and event["occurred_at"] <= instant:
-                handler = _HANDLERS.get(event["type"])
-                if handler is not None:
-                    handler(self, event)
-                elif event["type"] in _OUTCOMES:
+                if event["type"] in _OUTCOMES:
                     outcomes.append(event)
+                else:
+                    heard.take(event)
                 event = next(pending, None)
-            while timers and timers[0][0] <= instant:
-                self._wake(heappop(timers)[1])
-            self._settle()
+            self._wake(instant)
+            if heard.touched or self.rejudge_all or not self.opened:
+                self._settle()
             for each in outcomes:  # what is said about that very instant still counts before it
-                _OUTCOMES[each["type"]](self, each)
+                self._decide(each)
                 self._settle()
 
-    def _wake(self, key: str) -> None:
-        if key:
-            self.dirty.add(key)
-        else:
+    def _wake(self, instant: str) -> None:
+        """Take what this instant brings: lapses, another version, the buyer's going back."""
+        version_due = not self.opened or self.heard.playbook != self.playbook
+        while self.timers and self.timers[0][0] <= instant:
+            due, key = heappop(self.timers)
+            if not key:
+                version_due = True
+            elif self.judged[key].lapses_at == due:  # else it was renewed, and lapses later
+                self.heard.touched.add(key)
+        if version_due:
             self._choose_version()
+        if self.goings_back < len(self.heard.goings_back):
+            self._go_back()
 
     def _choose_version(self) -> None:
-        """Take the version in force; a decided deal stays with the one it was decided under."""
-        rulebook = self.playbooks.at(self.playbook_key, self.now)
-        if rulebook is self.rulebook or (self.rulebook is not None and self.outcome != OPEN):
+        """Take the version in force; a decided deal stays with the one it was decided under.
+
+        A deal that was won before there was any is judged on the gates after the decision.
+        """
+        if not self.opened or self.heard.playbook != self.playbook:
+            self.playbook = self.heard.playbook
+            for instant in self.playbooks.changes(self.playbook):
+                if instant > self.now:
+                    heappush(self.timers, (instant, ""))
+        rulebook = self.playbooks.at(self.playbook, self.now)
+        judged_before = self.rulebook is not None or self.heard.outcome != Outcome.WON
+        decided = self.opened and self.heard.outcome != OPEN and judged_before
+        if rulebook is self.rulebook or decided:
             return
         before, self.rulebook = self.rulebook, rulebook
         self.rejudge_all = True
+        self.reason = MoveKind.PLAYBOOK_CHANGED if self.opened else None
         if rulebook is None:
             return
-        self.bar = _same_bar(before, self.bar, rulebook)
+        self.bar = same_bar(before, self.bar, rulebook)
         self.holds = [False] * len(rulebook.gates)
-        self._place_goings_back()
-        for key in rulebook.criteria:
-            self.tracks.setdefault(key, Track())
+        self.back_to = gone_back_to(rulebook, self.heard.goings_back[: self.goings_back])
         for key in rulebook.gate_index:
             self.gates.setdefault(key, _GateTrack(self.now))
         if self.opened:
-            self.reason = MoveKind.PLAYBOOK_CHANGED
             self.reason_causes.append(rulebook.cause)
 
-    def _watch_versions(self) -> None:
-        for instant in self.playbooks.changes(self.playbook_key):
-            if instant > self.now:
-                heappush(self.timers, (instant, ""))
-
-    def _place_goings_back(self) -> None:
+    def _go_back(self) -> None:
+        """Place the buyer's goings back, and bring the bar down to them."""
+        fresh = self.heard.goings_back[self.goings_back :]
+        self.goings_back = len(self.heard.goings_back)
         rulebook = self.rulebook
         if rulebook is None:
             return
-        back_to: list[Word | None] = [None] * len(rulebook.gates)
-        for gate, word in self.went_back:
-            first = rulebook.gate_index.get(gate)
+        self.back_to = gone_back_to(rulebook, self.heard.goings_back)
+        begins = worked_at(rulebook, self.heard.outcome).start
+        for going in fresh:
+            first = gate_gone_back_to(rulebook, going)
             if first is None:
                 continue
-            for index in range(first, len(back_to)):
-                known = back_to[index]
-                if known is None or known.occurred_at <= word.occurred_at:
-                    back_to[index] = word
-        self.back_to = back_to
+            self.rejudge_all = True
+            self.bar_at_decision = min(self.bar_at_decision, first)
+            if not self._settled(rulebook, max(first, begins)):
+                self.bar = min(self.bar, max(first, begins))
+
+    def _decide(self, event: Event) -> None:
+        """Take a closing or a reopening."""
+        was_open = self.heard.outcome == OPEN
+        if event["type"] == "deal-closed":
+            self.heard.outcome = event["payload"]["outcome"]
+            self.bar_at_decision = self.bar if was_open else self.bar_at_decision
+            if self.heard.outcome == Outcome.WON and self.rulebook is not None:
+                self.bar = max(self.bar, self.rulebook.decision)
+            self.reason = MoveKind.DECIDED
+        elif not was_open:
+            self.heard.outcome = OPEN
+            self.bar = self.bar_at_decision
+            self._choose_version()
+            self.reason = MoveKind.REOPENED
+        else:
+            return
+        self.reason_causes.append(cause_of(event))
+        self.rejudge_all = True
 
     # --- judging at one instant ----------------------------------------------------------------
 
     def _settle(self) -> None:
         """Judge what changed at this instant, and where the deal stands now."""
-        if not self.opened:
-            self._watch_versions()
-            self._choose_version()
-        rulebook = self.rulebook
-        if rulebook is not None and (self.dirty or self.rejudge_all):
-            self._judge(rulebook, rulebook.criteria if self.rejudge_all else self.dirty)
+        rulebook, touched = self.rulebook, self.heard.touched
+        if rulebook is not None and (touched or self.rejudge_all):
+            self._judge(rulebook, rulebook.criteria if self.rejudge_all else touched)
             bar = self.bar
             if self.changed or self.rejudge_all:
                 self._get_through(rulebook)
@@ -298,92 +328,96 @@ class _Sweep:
         elif self.rejudge_all:
             self._stand(rulebook)
         self.rejudge_all = self.tipped = False
-        self.dirty.clear()
+        touched.clear()
         self.changed.clear()
         self.reason = None
         self.reason_causes.clear()
 
     def _settled(self, rulebook: Rulebook, gate: int) -> bool:
-        """Whether a gate is not judged now: the decision settled it, or it comes after one."""
-        if self.outcome == OPEN:
-            return gate >= rulebook.decision
-        return gate < rulebook.decision or self.outcome != Outcome.WON
+        return is_settled(rulebook, gate, self.heard.outcome)
 
-    def _judge(self, rulebook: Rulebook, keys: Iterable[str]) -> None:
-        for key in sorted(keys):
+    def _judge(self, rulebook: Rulebook, keys: Collection[str]) -> None:
+        tested = set(range(len(rulebook.gates))) if self.rejudge_all else set()
+        for key in sorted(keys) if len(keys) > 1 else keys:
             rule = rulebook.criteria.get(key)
             if rule is None:
                 continue
             before = self.judged.get(key)
             if self._settled(rulebook, rule.gate):
-                if before is None:
-                    self.judged[key] = UNMET
-                    self.since[key] = self.now
+                self.judged.setdefault(key, UNMET)
+                self.since.setdefault(key, self.now)
                 continue
             after = self._judged_at(rulebook, key, max(self.bar, rule.gate))
             if after != before:
                 self._take(key, before, after)
-        gates = range(len(rulebook.gates)) if self.rejudge_all else self._gates_of_changed(rulebook)
-        for gate in gates:
-            holds = _enough(rulebook, gate, self.judged)
+                if before is None or before.holds is not after.holds:
+                    tested.add(rule.gate)
+        for gate in tested:
+            holds = enough(rulebook, gate, self.judged)
             if holds is not self.holds[gate]:
                 self.holds[gate] = holds
                 self.tipped = True
 
-    def _gates_of_changed(self, rulebook: Rulebook) -> set[int]:
-        return {rulebook.criteria[key].gate for key, _after in self.changed}
-
     def _judged_at(self, rulebook: Rulebook, key: str, bar: int) -> Judgement:
         rule = rulebook.criteria[key]
+        if is_ahead(rulebook, rule.gate, self.heard.outcome):
+            return UNMET
         back_to = self.back_to[rule.gate]
-        return judge(rule, self.tracks[key], bar, self.now, self.stakeholders, back_to)
+        return judge(rule, self.heard.track(key), bar, self.now, self.heard.stakeholders, back_to)
 
     def _take(self, key: str, before: Judgement | None, after: Judgement) -> None:
         self.judged[key] = after
         if after.lapses_at is not None:
             heappush(self.timers, (after.lapses_at, key))
         if after.status is Status.MET:
-            self.tracks[key].was_met = True
-        self.changed.append((key, after))
-        if before is None or before.status is not after.status:
+            self.heard.track(key).was_met = True
+        turned = before is None or before.status is not after.status
+        self.changed.append(_Changed(key, after, turned))
+        if turned:
             self.since[key] = self.now
             if before is not None or after.status is not Status.UNMET:
                 was = Status.UNMET if before is None else before.status
                 self.changes.append(Change(self.now, key, was, after))
 
-    def _span(self, rulebook: Rulebook) -> range:
-        """The gates that are worked at now: those before the decision, or those after it."""
-        if self.outcome == Outcome.WON:
-            return range(rulebook.decision, len(rulebook.gates))
-        return range(rulebook.decision)
-
     def _get_through(self, rulebook: Rulebook) -> None:
         """Raise the bar, a gate at a time, while all holds as strictly as the next gate asks."""
-        self.too_old = ()
-        span = self._span(rulebook)
-        if self.outcome not in {OPEN, Outcome.WON}:
+        span = worked_at(rulebook, self.heard.outcome)
+        if self.heard.outcome not in {OPEN, Outcome.WON}:
             return
         while self.bar < span.stop and all(self.holds[span.start : self.bar + 1]):
             tested = range(span.start, self.bar + 1)
             stricter = self.bar + 1
-            again = {
-                key: self._judged_at(rulebook, key, stricter)
-                for gate in tested
-                for key in rulebook.of_gate[gate]
-                if rulebook.criteria[key].fresh[stricter] != rulebook.criteria[key].fresh[self.bar]
-            }
+            again = self._tested_again(rulebook, tested)
             judged = {**self.judged, **again}
-            if not all(_enough(rulebook, gate, judged) for gate in tested):
-                self.too_old = tuple(
-                    key
-                    for key, judgement in again.items()
-                    if self.judged[key].holds and not judgement.holds
-                )
+            if not all(enough(rulebook, gate, judged) for gate in tested):
                 return
             self.bar = stricter
             for key, after in again.items():
                 if after != self.judged[key]:
                     self._take(key, self.judged[key], after)
+
+    def _tested_again(self, rulebook: Rulebook, gates: range) -> dict[str, Judgement]:
+        """Judged as strictly as the next gate asks: the criteria for which that is stricter."""
+        bar = self.bar
+        return {
+            key: self._judged_at(rulebook, key, bar + 1)
+            for gate in gates
+            for key in rulebook.of_gate[gate]
+            if rulebook.criteria[key].fresh[bar + 1] != rulebook.criteria[key].fresh[bar]
+        }
+
+    def _too_old(self, rulebook: Rulebook) -> tuple[str, ...]:
+        """What holds now, and keeps the deal from getting through all the same."""
+        span = worked_at(rulebook, self.heard.outcome)
+        tested = range(span.start, self.bar + 1)
+        if self.bar not in span or not all(self.holds[gate] for gate in tested):
+            return ()
+        again = self._tested_again(rulebook, tested)
+        return tuple(
+            key
+            for key, judgement in again.items()
+            if self.judged[key].holds and not judgement.holds
+        )
 
     def _pass_gates(self, rulebook: Rulebook) -> None:
         for index, gate in enumerate(rulebook.gates):
@@ -418,30 +452,29 @@ class _Sweep:
         gate = None if rulebook is None or stands is None else _gate_at(rulebook, stands)
         if not self.opened:
             self.opened = True
-            self._move(MoveKind.OPENED, gate, [each for each in self.changed if each[1].holds])
+            self._move(MoveKind.OPENED, gate, [each for each in self.changed if each.after.holds])
         elif gate != self.moves[-1].to_gate or self.reason in _ALWAYS_TOLD:
             because = self._because(gate)
             self._move(self.reason or _kind(before, stands, because), gate, because)
         self.stands = stands
 
-    def _because(self, gate: str | None) -> list[tuple[str, Judgement]]:
-        """What moved the deal: what was lost in the gate it fell to, else all that changed."""
+    def _because(self, gate: str | None) -> list[_Changed]:
+        """What moved the deal: what was lost in the gate it fell to, else all that turned."""
+        turned = [each for each in self.changed if each.turned] or self.changed
         rulebook = self.rulebook
         if rulebook is None or gate is None:
-            return self.changed
+            return turned
         own = rulebook.of_gate[rulebook.gate_index[gate]]
-        return [each for each in self.changed if each[0] in own and not each[1].holds] or (
-            self.changed
-        )
+        return [each for each in turned if each.key in own and not each.after.holds] or turned
 
-    def _move(self, kind: MoveKind, gate: str | None, because: list[tuple[str, Judgement]]) -> None:
-        causes = {*self.reason_causes, *_causes(judgement for _key, judgement in because)}
+    def _move(self, kind: MoveKind, gate: str | None, because: list[_Changed]) -> None:
+        causes = {*self.reason_causes, *_causes(each.after for each in because)}
         before = self.moves[-1].to_gate if self.moves else None
-        criteria = tuple(key for key, _judgement in because)
+        criteria = tuple(dict.fromkeys(each.key for each in because))
         self.moves.append(Move(self.now, kind, before, gate, criteria, tuple(sorted(causes))))
 
     def _first_not_passed(self, rulebook: Rulebook) -> int:
-        span = self._span(rulebook)
+        span = worked_at(rulebook, self.heard.outcome)
         for index in span:
             if self.gates[rulebook.gates[index].key].status is not GateStatus.PASSED:
                 return index
@@ -459,7 +492,7 @@ class _Sweep:
             deal_id=deal_id,
             valid_at=valid_at,
             rulebook=rulebook,
-            outcome=self.outcome,
+            outcome=self.heard.outcome,
             stands_at=self.moves[-1].to_gate,
             stands_since=next(
                 move.at
@@ -472,12 +505,21 @@ class _Sweep:
             moves=tuple(self.moves),
             loops=tuple(self.loops),
             changes=tuple(self.changes),
-            stakeholders=dict(self.stakeholders),
-            declared=tuple(self.declared),
-            unplaced=tuple(position for key, position in self.unplaced if key not in known),
-            after_close=tuple(self.after_close),
-            before_opening=tuple(self.before_opening),
+            stakeholders=dict(self.heard.stakeholders),
+            declared=tuple(self.heard.declared),
+            unplaced=tuple(position for key, position in self.heard.about if key not in known),
+            after_close=tuple(self._after_close(rulebook)),
+            before_opening=tuple(self.heard.before_opening),
         )
+
+    def _after_close(self, rulebook: Rulebook | None) -> Iterable[int]:
+        for said in self.heard.while_decided:
+            rule = None if rulebook is None else rulebook.criteria.get(said.criterion)
+            if rulebook is None or rule is None:
+                continue
+            asked = (rulebook, rule.gate, said.outcome)
+            if is_settled(*asked) or is_ahead(*asked):
+                yield said.cause
 
     def _criterion_states(self, rulebook: Rulebook) -> Iterable[CriterionState]:
         for key, rule in rulebook.criteria.items():
@@ -504,211 +546,23 @@ class _Sweep:
                 since=track.since,
                 missing=missing,
                 optional_missing=max(0, gate.threshold - optional),
-                too_old=self.too_old if index == self.bar else (),
+                too_old=self._too_old(rulebook) if index == self.bar else (),
                 passes=track.passes,
                 regressions=track.regressions,
                 causes=self._causes_of(rulebook, index, holding=passed),
             )
-
-    # --- what events do ------------------------------------------------------------------------
-
-    def _fields(self, event: Event) -> None:
-        payload = event["payload"]
-        if "playbook" in payload and payload["playbook"] != self.playbook_key:
-            self.playbook_key = payload["playbook"]
-            if self.opened:
-                self._watch_versions()
-                self._choose_version()
-        if "account" in payload and payload["account"] != self.account:
-            self._leave_account()
-            self.account = payload["account"]
-            for each in self.of_account:
-                if _account_of(each) == self.account:
-                    self._hear(each)
-
-    def _leave_account(self) -> None:
-        theirs = frozenset(
-            cause_of(event) for event in self.of_account if _account_of(event) == self.account
-        )
-        for key, track in self.tracks.items():
-            if theirs:
-                track.without(theirs)
-                self.dirty.add(key)
-
-    def _evidence(self, event: Event) -> None:
-        account = _account_of(event)
-        if account is not None:
-            self.of_account.append(event)
-            if account != self.account:
-                return
-        self._hear(event)
-
-    def _hear(self, event: Event) -> None:
-        payload = event["payload"]
-        key = payload["criterion"]
-        cause = cause_of(event)
-        if event["occurred_at"] < self.opened_at:
-            self.before_opening.append(cause)
-        self.unplaced.append((key, cause))
-        track = self.tracks.get(key)
-        if track is None:
-            track = self.tracks[key] = Track()
-        if payload["stance"] == "supports":
-            said_by = payload.get("said_by")
-            track.supported(Piece(event["occurred_at"], payload["source_kind"], said_by, cause))
-            if said_by is not None:
-                self.said_by.setdefault(said_by, set()).add(key)
-        else:
-            track.contradicted(Word(event["occurred_at"], Rule.EVIDENCE_AGAINST, cause))
-        self.dirty.add(key)
-        if self.outcome != OPEN and self.rulebook is not None:
-            rule = self.rulebook.criteria.get(key)
-            if rule is not None and self._settled(self.rulebook, rule.gate):
-                self.after_close.append(cause)
-
-    def _waived(self, event: Event) -> None:
-        payload = event["payload"]
-        key = payload["criterion"]
-        self.unplaced.append((key, cause_of(event)))
-        self.tracks.setdefault(key, Track()).waiver = Waiver(payload["ends_at"], cause_of(event))
-        self.dirty.add(key)
-
-    def _waiver_revoked(self, event: Event) -> None:
-        key = event["payload"]["criterion"]
-        if key in self.tracks:
-            self.tracks[key].waiver = None
-            self.dirty.add(key)
-
-    def _stakeholder(self, event: Event) -> None:
-        payload = event["payload"]
-        who = payload["stakeholder"]
-        known = self.stakeholders.get(who) or Stakeholder(who)
-        given = {key: payload[key] for key in _STAKEHOLDER_FIELDS if key in payload}
-        here = True if event["type"] == "stakeholder-added" else known.here
-        self.stakeholders[who] = known._replace(**given, here=here, cause=cause_of(event))
-        self.dirty |= self.said_by.get(who, set())
-
-    def _stakeholder_left(self, event: Event) -> None:
-        who = event["payload"]["stakeholder"]
-        known = self.stakeholders.get(who) or Stakeholder(who)
-        self.stakeholders[who] = known._replace(
-            left_at=event["occurred_at"], here=False, cause=cause_of(event)
-        )
-        self.dirty |= self.said_by.get(who, set())
-
-    def _advanced(self, event: Event) -> None:
-        self._declare(event, event["payload"]["gate"])
-
-    def _regressed(self, event: Event) -> None:
-        self._go_back(event, event["payload"]["gate"])
-
-    def _looped(self, event: Event) -> None:
-        to_gate = event["payload"]["to_gate"]
-        index = {} if self.rulebook is None else self.rulebook.gate_index
-        backward = index.get(to_gate, -1) <= index.get(event["payload"]["from_gate"], len(index))
-        if backward:
-            self._go_back(event, to_gate)
-        else:
-            self._declare(event, to_gate)
-
-    def _declare(self, event: Event, gate: str) -> None:
-        self.unplaced.append((gate, cause_of(event)))
-        self.declared.append(Declared(event["occurred_at"], event["type"], gate, cause_of(event)))
-
-    def _go_back(self, event: Event, gate: str) -> None:
-        self._declare(event, gate)
-        word = Word(event["occurred_at"], Rule.BUYER_WENT_BACK, cause_of(event))
-        self.went_back.append((gate, word))
-        self._place_goings_back()
-        rulebook = self.rulebook
-        first = None if rulebook is None else rulebook.gate_index.get(gate)
-        if rulebook is None or first is None or self._settled(rulebook, first):
-            return
-        self.bar = min(self.bar, first)
-        self.rejudge_all = True
-
-    def _closed(self, event: Event) -> None:
-        was_open = self.outcome == OPEN
-        self.outcome = event["payload"]["outcome"]
-        if was_open:
-            self.bar_at_decision = self.bar
-        self.reason = MoveKind.DECIDED
-        self.reason_causes.append(cause_of(event))
-        self.rejudge_all = True
-        if self.outcome == Outcome.WON and self.rulebook is not None:
-            self.bar = max(self.bar, self.rulebook.decision)
-
-    def _reopened(self, event: Event) -> None:
-        if self.outcome == OPEN:
-            return
-        self.outcome = OPEN
-        self.bar = self.bar_at_decision
-        self._choose_version()
-        self.reason = MoveKind.REOPENED
-        self.reason_causes.append(cause_of(event))
-        self.rejudge_all = True
-
-    def _removed(self, event: Event) -> None:  # noqa: ARG002 - handlers share one signature
-        self.removed = True
-
-
-_STAKEHOLDER_FIELDS = ("name", "title", "role", "seniority", "influence", "reports_to")
-
-_Handler = Callable[[_Sweep, Event], None]
-_HANDLERS: Mapping[str, _Handler] = {
-    "deal-opened": _Sweep._fields,
-    "deal-revised": _Sweep._fields,
-    "evidence-recorded": _Sweep._evidence,
-    "criterion-waived": _Sweep._waived,
-    "waiver-revoked": _Sweep._waiver_revoked,
-    "stakeholder-added": _Sweep._stakeholder,
-    "stakeholder-changed": _Sweep._stakeholder,
-    "stakeholder-left": _Sweep._stakeholder_left,
-    "buyer-advanced": _Sweep._advanced,
-    "buyer-regressed": _Sweep._regressed,
-    "buyer-looped": _Sweep._looped,
-    "deal-removed": _Sweep._removed,
-}
-_OUTCOMES: Mapping[str, _Handler] = {
-    "deal-closed": _Sweep._closed,
-    "deal-reopened": _Sweep._reopened,
-}
-
-
-def _account_of(event: Event) -> str | None:
-    kind, _colon, identifier = event["stream"].partition(":")
-    return identifier if kind == "account" else None
-
-
-def _enough(rulebook: Rulebook, gate: int, judged: Mapping[str, Judgement]) -> bool:
-    """Whether a gate's mandatory criteria hold, and enough of the optional ones."""
-    optional = 0
-    for criterion in rulebook.gates[gate].criteria:
-        holds = judged[criterion.key].holds
-        if criterion.mandatory and not holds:
-            return False
-        optional += holds and not criterion.mandatory
-    return optional >= rulebook.gates[gate].threshold
 
 
 def _causes(judgements: Iterable[Judgement]) -> tuple[int, ...]:
     return tuple(sorted({cause for judgement in judgements for cause in judgement.causes}))
 
 
-def _kind(before: int | None, stands: int | None, because: list[tuple[str, Judgement]]) -> MoveKind:
+def _kind(before: int | None, stands: int | None, because: Iterable[_Changed]) -> MoveKind:
     if stands is None or before is None or stands > before:
         return MoveKind.ADVANCED
-    against = any(judgement.status is Status.CONTRADICTED for _key, judgement in because)
+    against = any(each.after.status is Status.CONTRADICTED for each in because)
     return MoveKind.REGRESSED if against else MoveKind.LAPSED
 
 
 def _gate_at(rulebook: Rulebook, index: int) -> str | None:
     return rulebook.gates[index].key if index < len(rulebook.gates) else None
-
-
-def _same_bar(before: Rulebook | None, bar: int, after: Rulebook) -> int:
-    """The bar in another version: behind the last gate got through that the new version has too."""
-    if before is None:
-        return 0
-    through = [after.gate_index[g.key] for g in before.gates[:bar] if g.key in after.gate_index]
-    return max(through, default=-1) + 1

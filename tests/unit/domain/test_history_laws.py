@@ -6,6 +6,7 @@ Times are drawn from a few minutes, so that ties and boundaries are met often.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from random import Random
 from typing import NamedTuple
@@ -13,7 +14,7 @@ from typing import NamedTuple
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.domain.basis import Basis
+from ledger.domain.basis import RULES, Basis
 from ledger.domain.events import Event, EventPayload, cause_of
 from ledger.domain.history import ACTS, effective
 from ledger.domain.times import MICROSECOND, Instant, format_instant
@@ -337,5 +338,7 @@ def test_a_basis_states_all_that_an_answer_depends_on() -> None:
         ("known_at", "2026-04-01T12:00:00.000000Z"),
         ("horizon", 1090),
         ("witnessed_only", True),
-        ("rules", "1"),
+        ("rules", RULES),
     ]
+    judged = replace(basis, under="buyers_journey@2")
+    assert judged.as_dict() == {**basis.as_dict(), "under": "buyers_journey@2"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from ledger.domain.money import Money
 from projections.fold.calls import Call
 from projections.fold.claims import ClaimedDeal, claimed_deal
 from projections.fold.people import Account, Person
+from projections.fold.rulebook import PlaybookHistory
 from projections.fold.settings import LedgerSettings
 from projections.forecast import (
     Directory,
@@ -26,6 +28,7 @@ from projections.forecast import (
     tally_calls,
     tally_deals,
 )
+from projections.qualified import BookDeal, Judge
 from tests.unit.domain.builders import Log, basis_of, money, opened, payload, spelled
 
 CALENDAR = FiscalCalendar()
@@ -54,13 +57,21 @@ def deal(deal_id: str = "D", *, outcome: str | None = None, category: str | None
     return made
 
 
+NO_PLAYBOOK = Judge(spelled("2026-12-31"), PlaybookHistory([], spelled("2026-12-31")), {})
+
+
+def judged(deals: Iterable[ClaimedDeal]) -> list[BookDeal]:
+    """Deals on which there is no evidence."""
+    return [BookDeal(each, [], NO_PLAYBOOK) for each in deals]
+
+
 def forecast(
     deals: list[ClaimedDeal],
     *group_by: str,
     calls: tuple[Call, ...] = (),
     settings: LedgerSettings = SETTINGS,
 ) -> dict[str, Any]:
-    tally = tally_deals(deals, Q1, group_by, DIRECTORY)
+    tally = tally_deals(judged(deals), Q1, group_by, DIRECTORY)
     tally.merge(tally_calls(calls, group_by, DIRECTORY))
     return Forecast(basis_of("2026-03-31"), Q1, settings, group_by, tally).as_dict()
 
@@ -166,7 +177,8 @@ def test_what_has_no_rate_stays_out_of_the_sum_and_is_named() -> None:
     assert answer["measures"]["claimed"]["pipeline"]["amount"] == "1.00"
     assert answer["measures"]["claimed"]["pipeline"]["by_currency"]["JPY"] == "1000"
     assert answer["unconverted"] == [
-        {"measure": "claimed", "category": "pipeline", "currency": "JPY", "amount": "1000"}
+        {"measure": "claimed", "category": "pipeline", "currency": "JPY", "amount": "1000"},
+        {"measure": "evidenced", "category": "omitted", "currency": "JPY", "amount": "1000"},
     ]
 
 
@@ -175,7 +187,7 @@ def test_without_a_reporting_currency_nothing_is_converted() -> None:
     answer = forecast([made], settings=LedgerSettings())
     assert answer["currency"] is None
     assert answer["measures"]["claimed"]["pipeline"]["by_currency"] == {"USD": "5.00"}
-    assert [each["currency"] for each in answer["unconverted"]] == ["USD"]
+    assert {each["currency"] for each in answer["unconverted"]} == {"USD"}
 
 
 def test_rounding_is_done_once_at_the_end_half_even() -> None:
@@ -317,8 +329,8 @@ def test_parts_of_the_book_merge_in_any_order_to_the_same_answer(
     group_by = ("team", "currency")
     total = Tally()
     for part in parts:
-        total.merge(tally_deals(reversed(part), Q1, group_by, DIRECTORY))
-    whole = tally_deals(deals, Q1, group_by, DIRECTORY)
+        total.merge(tally_deals(judged(reversed(part)), Q1, group_by, DIRECTORY))
+    whole = tally_deals(judged(deals), Q1, group_by, DIRECTORY)
     basis = basis_of("2026-03-31")
     assert (
         Forecast(basis, Q1, DIRECT, group_by, total).as_dict()
@@ -331,7 +343,7 @@ def test_parts_of_the_book_merge_in_any_order_to_the_same_answer(
 def test_groups_add_up_to_the_total_exactly_in_every_currency(
     drawn: list[Facts], dimension: str
 ) -> None:
-    tally = tally_deals(built(drawn), Q1, (dimension,), DIRECTORY)
+    tally = tally_deals(judged(built(drawn)), Q1, (dimension,), DIRECTORY)
     answer = Forecast(basis_of("2026-03-31"), Q1, DIRECT, (dimension,), tally)
     for measure in ("claimed", "closed"):
         for category in ("omitted", "pipeline", "best_case", "commit", "closed"):

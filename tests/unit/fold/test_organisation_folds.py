@@ -222,12 +222,10 @@ def test_when_a_passing_adjustment_expires_the_one_before_it_holds_again() -> No
 
 
 def test_a_haircut_of_a_call_that_was_never_made_is_nothing_and_an_override_is_its_amount() -> None:
-    assert calls(("2026-01-02", adjusted(haircut_percent=50))) == [
-        Call("ann", "commit", None, None, None, 1)
-    ]
-    assert calls(("2026-01-02", adjusted(override=money("5")))) == [
-        Call("ann", "commit", None, usd("5"), None, 1)
-    ]
+    (cut,) = calls(("2026-01-02", adjusted(haircut_percent=50)))
+    assert cut._replace(steps=()) == Call("ann", "commit", None, None, None, 1)
+    (over,) = calls(("2026-01-02", adjusted(override=money("5"))))
+    assert over._replace(steps=()) == Call("ann", "commit", None, usd("5"), None, 1)
     assert calls(("2026-01-02", adjusted("2026-02-01", haircut_percent=50))) == []
 
 

@@ -1,0 +1,186 @@
+"""Questions about the buyer's journey: gates, findings, lapses."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from api.asof import AsOf
+from api.cli.output import Format, basis_line, brief, write_json, write_line, write_table
+from api.cli.questions import (
+    AsOfOption,
+    DealArgument,
+    FormatOption,
+    HorizonOption,
+    KnownAtOption,
+    OwnerOption,
+    PeriodOption,
+    UnderOption,
+    ValidAtOption,
+    WitnessedOption,
+    asked_for,
+    because,
+    write_basis_csv,
+)
+from api.cli.session import open_door
+
+UntilOption = Annotated[
+    str | None,
+    typer.Option(help="Also tell what lapses until then if nothing happens: a date or an instant."),
+]
+
+
+def gates(
+    deal_id: DealArgument,
+    as_of: AsOfOption = None,
+    valid_at: ValidAtOption = None,
+    known_at: KnownAtOption = None,
+    horizon: HorizonOption = None,
+    witnessed_only: WitnessedOption = False,
+    under: UnderOption = None,
+    until: UntilOption = None,
+    output: FormatOption = Format.TABLE,
+) -> None:
+    """Where a deal really stands, gate by gate, why, and what is missing."""
+    from projections.journey import gates_as_dict
+
+    asked = asked_for(as_of, valid_at, known_at, horizon, witnessed_only, under)
+    with open_door() as door, door.book(asked) as book:
+        ahead = None if until is None else door.instant(until, book.basis)
+        answer = gates_as_dict(book, book.deal(deal_id), ahead_until=ahead)
+    if output is Format.JSON:
+        write_json(answer)
+        return
+    columns = ["gate", "criterion", "status", "since", "why", "because"]
+    rows = [
+        [gate["gate"], each["criterion"], each["status"], each["since"], each["summary"],
+         because(each["because"])]
+        for gate in answer["gates"]
+        for each in gate["criteria"]
+    ]  # fmt: skip
+    if output is Format.CSV:
+        write_basis_csv(columns, rows, answer["basis"])
+        return
+    _gates_table(answer)
+
+
+def _gates_table(answer: dict[str, Any]) -> None:
+    write_line(f"{answer['deal']} {answer['name'] or ''}".rstrip())
+    write_line(answer["headline"])
+    rows: list[list[object]] = []
+    for gate in answer["gates"]:
+        rows.append([gate["name"], gate["status"], brief(gate["since"]), gate["summary"], ""])
+        rows += [
+            [f"  {each['criterion']}{'' if each['mandatory'] else ' (optional)'}", each["status"],
+             brief(each["since"]), each["summary"], because(each["because"])]
+            for each in gate["criteria"]
+        ]  # fmt: skip
+    write_table("Gates", ["gate, criterion", "status", "since", "why", "because"], rows)
+    _stakeholders_table(answer["stakeholders"])
+    moves = [
+        [brief(move["at"]), move["kind"], move["summary"], because(move["because"])]
+        for move in answer["moves"]
+    ]
+    write_table("The way so far", ["at", "kind", "what happened", "because"], moves)
+    if answer["findings"]:
+        noticed = [
+            [each["rule"], each["sentence"], because(each["because"])]
+            for each in answer["findings"]
+        ]
+        write_table("Claims against evidence", ["rule", "finding", "because"], noticed)
+    if answer["upcoming"]:
+        ahead = [
+            [brief(each["at"]), each["gate"], each["criterion"], each["status"],
+             because(each["because"])]
+            for each in answer["upcoming"]
+        ]  # fmt: skip
+        write_table(
+            "What lapses if nothing happens", ["at", "gate", "criterion", "then", "because"], ahead
+        )
+    playbook = answer["playbook"]
+    if playbook is not None:
+        review = playbook["review"]
+        overdue = f", not reviewed since {brief(review['at'])}" if review["overdue"] else ""
+        write_line(f"judged by {playbook['key']}@{playbook['version']}{overdue}")
+    write_line(basis_line(answer["basis"]))
+
+
+def _stakeholders_table(stakeholders: list[dict[str, Any]]) -> None:
+    if not stakeholders:
+        return
+    columns = ["stakeholder", "name", "role", "seniority", "influence", "reports to", "there"]
+    rows = [
+        [each["stakeholder_id"], each["name"], each["role"], each["seniority"], each["influence"],
+         each["reports_to"], "yes" if each["here"] else f"left {brief(each['left_at'] or '')}"]
+        for each in stakeholders
+    ]  # fmt: skip
+    write_table("At the buyer", columns, rows)
+
+
+def findings(
+    as_of: AsOfOption = None,
+    valid_at: ValidAtOption = None,
+    known_at: KnownAtOption = None,
+    horizon: HorizonOption = None,
+    witnessed_only: WitnessedOption = False,
+    under: UnderOption = None,
+    period: PeriodOption = None,
+    owner: OwnerOption = None,
+    rule: Annotated[str | None, typer.Option(help="Only findings of this rule.")] = None,
+    output: FormatOption = Format.TABLE,
+) -> None:
+    """Claims against evidence over the open deals: inflation, contradictions, single threads."""
+    from projections.journey import findings_rows
+
+    asked = asked_for(as_of, valid_at, known_at, horizon, witnessed_only, under)
+    with open_door() as door, door.book(asked) as book:
+        answer = findings_rows(book, period=period, owner=owner, rule=rule)
+    if output is Format.JSON:
+        write_json(answer)
+        return
+    columns = ["deal", "name", "owner", "rule", "sentence", "because"]
+    rows = [
+        [*(each[column] for column in columns[:-1]), because(each["because"])]
+        for each in answer["findings"]
+    ]
+    if output is Format.CSV:
+        write_basis_csv(columns, rows, answer["basis"])
+        return
+    write_table("Claims against evidence", columns, rows)
+    write_line(basis_line(answer["basis"]))
+
+
+def lapses(
+    until: Annotated[str, typer.Option(help="Until when: a date or an instant.")],
+    as_of: AsOfOption = None,
+    valid_at: ValidAtOption = None,
+    known_at: KnownAtOption = None,
+    horizon: HorizonOption = None,
+    witnessed_only: WitnessedOption = False,
+    under: UnderOption = None,
+    period: PeriodOption = None,
+    owner: OwnerOption = None,
+    output: FormatOption = Format.TABLE,
+) -> None:
+    """What will fall until then if nothing happens, and which deals fall back to which gate."""
+    from projections.journey import lapses_rows
+
+    asked: AsOf = asked_for(as_of, valid_at, known_at, horizon, witnessed_only, under)
+    with open_door() as door, door.book(asked) as book:
+        ahead = door.instant(until, book.basis)
+        answer = lapses_rows(book, ahead, period=period, owner=owner)
+    if output is Format.JSON:
+        write_json(answer)
+        return
+    columns = ["at", "deal", "name", "owner", "criterion", "status", "stands_at_before",
+               "stands_at_after", "because"]  # fmt: skip
+    rows = [
+        [*(each[column] for column in columns[:-1]), because(each["because"])]
+        for each in answer["lapses"]
+    ]
+    if output is Format.CSV:
+        write_basis_csv(columns, rows, answer["basis"])
+        return
+    write_table(f"What lapses until {brief(answer['until'])}", columns, rows)
+    write_line(basis_line(answer["basis"]))

@@ -1,0 +1,264 @@
+"""Why a status is what it is, in sentences that a person would say.
+
+Law: a sentence is made from the fold's answer alone; its rule and its events stand beside it. It
+names criteria, gates and roles, never people: who said something is in the event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ledger.domain.deal import OPEN
+from ledger.domain.events import Event
+from projections.fold.claims import ClaimedDeal
+from projections.fold.criterion import Judgement, Rule, Status
+from projections.fold.gates import (
+    CriterionState,
+    GateState,
+    GateStatus,
+    Move,
+    MoveKind,
+    Qualification,
+)
+from projections.fold.rulebook import Rulebook
+from projections.fold.verdict import Verdict, VerdictRule
+from projections.qualified import BookDeal
+from projections.timeline import event_facts
+
+Events = Mapping[int, Event]
+"""Position -> event: what answers open their causes with."""
+
+
+def day(instant: str) -> str:
+    """The day of an instant, in UTC, as sentences name it."""
+    return instant[:10]
+
+
+def plain(key: str) -> str:
+    """A key as words: `budget_price_confirmed` is "budget price confirmed"."""
+    return key.replace("_", " ")
+
+
+def opened(causes: tuple[int, ...], events: Events) -> list[dict[str, Any]]:
+    """The events behind an answer, as answers list them."""
+    return [event_facts(events[position]) for position in causes]
+
+
+# --- criteria -----------------------------------------------------------------------------------
+
+
+def criterion_sentence(state: CriterionState, rulebook: Rulebook, bar: int) -> str:
+    """Why a criterion is what it is.
+
+    Args:
+        state: the criterion at the basis.
+        rulebook: the version that judges.
+        bar: how many gates the deal got through at its furthest.
+    """
+    return _SENTENCES[state.judgement.rule](state, rulebook, bar)
+
+
+def _met(state: CriterionState, rulebook: Rulebook, bar: int) -> str:  # noqa: ARG001
+    until = state.judgement.lapses_at
+    lasting = "" if until is None else f"; counts until {day(until)}"
+    return f"Met since {day(state.since)}{lasting}."
+
+
+def _aged(state: CriterionState, rulebook: Rulebook, bar: int) -> str:
+    rule = rulebook.criteria[state.key]
+    fresh = rule.fresh[max(bar, rule.gate)]
+    held_to = rulebook.gates[min(max(bar, rule.gate), len(rulebook.gates) - 1)]
+    limit = "" if fresh is None else f": at {held_to.name} it counts for {fresh.days} days"
+    return f"Went stale on {day(state.since)}{limit}."
+
+
+def _wrong_role(state: CriterionState, rulebook: Rulebook, bar: int) -> str:  # noqa: ARG001
+    wanted = plain(rulebook.criteria[state.key].criterion.said_by_role or "")
+    if state.status is Status.STALE:
+        return f"Went stale on {day(state.since)}: who said it is not the {wanted} any more."
+    return f"Said, but not by the {wanted}."
+
+
+def _too_junior(state: CriterionState, rulebook: Rulebook, bar: int) -> str:  # noqa: ARG001
+    wanted = plain(rulebook.criteria[state.key].criterion.said_by_seniority or "")
+    if state.status is Status.STALE:
+        return f"Went stale on {day(state.since)}: who said it is below {wanted} now."
+    return f"Said, but by nobody of {wanted} or above."
+
+
+def _speaker_left(state: CriterionState, rulebook: Rulebook, bar: int) -> str:  # noqa: ARG001
+    if state.status is Status.STALE:
+        return f"Went stale on {day(state.since)}: who said it left."
+    return "Said, but by somebody who had left."
+
+
+_Sentence = Callable[[CriterionState, Rulebook, int], str]
+_SENTENCES: Mapping[Rule, _Sentence] = {
+    Rule.EVIDENCE_COUNTS: _met,
+    Rule.EVIDENCE_AGED: _aged,
+    Rule.SPEAKER_LEFT: _speaker_left,
+    Rule.SPEAKER_WITHOUT_ROLE: _wrong_role,
+    Rule.SPEAKER_TOO_JUNIOR: _too_junior,
+    Rule.WAIVER_IN_FORCE: lambda state, _rulebook, _bar: (
+        f"Set aside until {day(state.judgement.lapses_at or '')}."
+    ),
+    Rule.EVIDENCE_AGAINST: lambda state, _rulebook, _bar: (
+        f"Contradicted since {day(state.since)}, and nothing newer speaks for it."
+    ),
+    Rule.BUYER_WENT_BACK: lambda state, _rulebook, _bar: (
+        f"The buyer went back on {day(state.since)}, and nothing newer speaks for it."
+    ),
+    Rule.NO_EVIDENCE: lambda _state, _rulebook, _bar: "No evidence.",
+    Rule.NOBODY_NAMED: lambda _state, _rulebook, _bar: (
+        "Only a claim: nobody at the buyer is named who said it."
+    ),
+    Rule.WRONG_LAYER: lambda _state, _rulebook, _bar: (
+        "Said of the account, but this is not about the organization."
+    ),
+    Rule.SOURCE_DOES_NOT_COUNT: lambda _state, _rulebook, _bar: (
+        "Said, but in a kind of source that does not count here."
+    ),
+}
+
+
+# --- gates --------------------------------------------------------------------------------------
+
+
+def gate_sentence(gate: GateState, deal: Qualification) -> str:
+    """Why a gate is what it is, and what is missing."""
+    if gate.status is GateStatus.PASSED:
+        return f"Passed since {day(gate.since)}."
+    lost = f"Lost on {day(gate.since)}. " if gate.status is GateStatus.REGRESSED else ""
+    if gate.missing:
+        wanted = ", ".join(plain(key) for key in gate.missing)
+        return f"{lost}Missing: {wanted}."
+    if gate.optional_missing:
+        return f"{lost}Missing: {gate.optional_missing} more of the optional criteria."
+    if gate.too_old:
+        old = ", ".join(plain(key) for key in gate.too_old)
+        return f"{lost}Its criteria hold; too old for the next gate: {old}."
+    return lost + _not_reached(deal)
+
+
+def _not_reached(deal: Qualification) -> str:
+    if deal.stands_at is None:
+        return "Not judged."
+    return f"Its criteria hold; the deal stands at {_gate_name(deal, deal.stands_at)}."
+
+
+def _gate_name(deal: Qualification, key: str) -> str:
+    if deal.rulebook is None or key not in deal.rulebook.gate_index:
+        return plain(key)
+    return deal.rulebook.gates[deal.rulebook.gate_index[key]].name
+
+
+def move_sentence(move: Move, deal: Qualification) -> str:
+    """What happened on the way, as a person says it."""
+    to = "through all gates" if move.to_gate is None else _gate_name(deal, move.to_gate)
+    because = ", ".join(plain(key) for key in move.criteria)
+    match move.kind:
+        case MoveKind.OPENED:
+            return f"Opened at {to}"
+        case MoveKind.ADVANCED:
+            return f"Advanced to {to}: {because}"
+        case MoveKind.REGRESSED:
+            return f"Regressed to {to}: {because}"
+        case MoveKind.LAPSED:
+            return f"Fell back to {to}: {because} lapsed"
+        case MoveKind.PLAYBOOK_CHANGED:
+            return f"Judged by another playbook version: at {to}"
+        case MoveKind.DECIDED:
+            return f"Decided ({plain(deal.outcome)}) at {to}" if deal.outcome != OPEN else "Decided"
+        case MoveKind.REOPENED:
+            return f"Reopened at {to}"
+
+
+# --- revenue ------------------------------------------------------------------------------------
+
+
+def verdict_sentence(verdict: Verdict, deal: Qualification) -> str:
+    """Why a deal's amount is in or out."""
+    where = "" if verdict.gate is None else _gate_name(deal, verdict.gate)
+    match verdict.rule:
+        case VerdictRule.WON:
+            return "In, as closed: the deal was won."
+        case VerdictRule.ENDED:
+            return f"Out: the deal ended ({plain(deal.outcome)})."
+        case VerdictRule.NO_PLAYBOOK:
+            return "Out: no playbook was in force, so nothing could be judged."
+        case VerdictRule.NO_EVIDENCE:
+            return "Out: no evidence in force meets any criterion."
+        case VerdictRule.ALL_GATES_PASSED:
+            return f"In, as {plain(verdict.category)}: all gates are passed."
+        case VerdictRule.STANDS_AT_GATE if verdict.counts:
+            return f"In, as {plain(verdict.category)}: it stands at {where}."
+        case VerdictRule.STANDS_AT_GATE:
+            return f"Out: it stands at {where}, and nothing is projected from there."
+
+
+def standing_reason(deal: Qualification) -> str:
+    """Why it stands where it stands: what keeps it from passing that gate."""
+    if deal.rulebook is None:
+        return "no playbook was in force"
+    if deal.stands_at is None:
+        return "all gates are passed"
+    gate = deal.gate_state(deal.stands_at)
+    assert gate is not None  # noqa: S101 - a deal stands at a gate of its own version
+    blame = [deal.criterion(key) for key in (*gate.missing, *gate.too_old)]
+    if not any(blame) and gate.optional_missing:
+        blame = [each for each in deal.criteria if each.gate == gate.key and _was_lost(each)]
+    state = next((each for each in blame if each is not None), None)
+    if state is None:
+        return f"{gate.optional_missing} more of the optional criteria must be met"
+    if state.key in gate.too_old:
+        return f"{plain(state.key)} is too old for the next gate"
+    sentence = criterion_sentence(state, deal.rulebook, deal.bar)
+    return f"{plain(state.key)}: {sentence[0].lower()}{sentence[1:].removesuffix('.')}"
+
+
+def _was_lost(state: CriterionState) -> bool:
+    return state.status is Status.STALE or state.status is Status.CONTRADICTED
+
+
+def headline(claimed: ClaimedDeal, deal: Qualification, verdict: Verdict) -> str:
+    """Claimed and evidenced, side by side, in one breath."""
+    probability = claimed.probability
+    sure = "" if probability is None else f", {probability} %"
+    said = f"Claimed: {plain(claimed.category)}{sure}."
+    if deal.outcome != OPEN:
+        return f"{said} {verdict_sentence(verdict, deal)}"
+    if deal.rulebook is None:
+        return f"{said} Evidenced: nothing, for no playbook was in force."
+    where = "has passed all gates"
+    if deal.stands_at is not None:
+        name = _gate_name(deal, deal.stands_at)
+        where = f"stands at {name} since {day(deal.stands_since)}"
+    return f"{said} Evidenced: {plain(verdict.category)}, {where}: {standing_reason(deal)}."
+
+
+def judgement_as_dict(judgement: Judgement, events: Events) -> dict[str, Any]:
+    """A judgement as JSON: status, rule, events, when it lapses."""
+    return {
+        "status": str(judgement.status),
+        "rule": str(judgement.rule),
+        "said_by": judgement.said_by,
+        "lapses_at": judgement.lapses_at,
+        "because": opened(judgement.causes, events),
+    }
+
+
+def evidenced_as_dict(deal: BookDeal, events: Events) -> dict[str, Any]:
+    """What the evidence supports: the category, and why the amount is in or out."""
+    found, verdict = deal.qualification, deal.verdict
+    return {
+        "category": str(verdict.category),
+        "weight_percent": verdict.weight_percent,
+        "counts": verdict.counts,
+        "stands_at": found.stands_at,
+        "since": found.stands_since,
+        "furthest": found.bar,
+        "rule": str(verdict.rule),
+        "summary": verdict_sentence(verdict, found),
+        "because": opened(verdict.causes, events),
+    }
