@@ -3,27 +3,34 @@
 Law: what is recorded was decided on exactly the version of the stream that it follows; when
 somebody else was first, it is decided anew (or refused, where the caller named the version they had
 seen). A retry with the same event id is one event and is not decided again.
+
+Several events of one stream can be recorded in one act: each is decided on the state that those
+before it lead to, and all are recorded, or none.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from ledger.domain.command import Command, Playbooks
+from ledger.domain.envelope import decode, prepare, splice
 from ledger.domain.errors import Conflict
 from ledger.domain.events import (
+    DebriefHeld,
     Draft,
     Event,
     EventCorrected,
     EventPayload,
+    EvidenceRecorded,
     PlaybookPublished,
     Source,
     parse_payload,
     stream_name,
 )
 from ledger.domain.history import in_canonical_form
-from ledger.domain.ids import event_id_at
+from ledger.domain.ids import event_id_at, event_id_of
 from ledger.domain.streams import decide, playbooks_in_force
 from ledger.domain.times import Instant, format_instant
 from ledger.store.ledger import Ledger
@@ -103,6 +110,161 @@ def record(
     raise AssertionError("the last attempt returns or raises")
 
 
+class Part(NamedTuple):
+    """One event of several that are recorded in one act.
+
+    Args:
+        payload: what is to be recorded.
+        event_id: makes a retry recognisable.
+        occurred_at: valid time; None is that of the act.
+        causation_id: the event that it follows from.
+    """
+
+    payload: EventPayload
+    event_id: UUID
+    occurred_at: Instant | None = None
+    causation_id: UUID | None = None
+
+
+def record_together(
+    ledger: Ledger,
+    stream: str,
+    parts: Sequence[Part],
+    *,
+    actor: str,
+    occurred_at: Instant | None = None,
+    correlation_id: UUID | None = None,
+    source: Source = THIS_LEDGER,
+) -> list[Receipt]:
+    """Decide on several commands in turn and record what they lead to in one act: all, or none.
+
+    Args:
+        ledger: where to.
+        stream: whose events they are, such as `deal:006A1`.
+        parts: what is to be recorded, in that order. A retry gives the same ids again, and with
+            the same content they are the same events and are not decided again.
+        actor: who asks.
+        occurred_at: valid time of the act; None is now, by the ledger's clock, or in a retry that
+            of the first time.
+        correlation_id: what ties them together.
+        source: the system and record they come from.
+
+    Returns:
+        A receipt for each part, in order.
+
+    Raises:
+        InvalidInput, Refused: see `ledger.domain.streams.decide`; nothing is recorded.
+        Conflict: `stream-moved`, `event-id-taken`.
+    """
+    for attempt in range(ATTEMPTS_MAX):
+        now = ledger.clock()
+        known = [ledger.event(part.event_id) for part in parts]
+        drafts = [
+            Draft(
+                stream,
+                part.payload,
+                part.event_id,
+                actor,
+                source,
+                part.occurred_at or occurred_at or (_occurred_at(each) if each else now),
+                causation_id=part.causation_id,
+                correlation_id=correlation_id,
+            )
+            for part, each in zip(parts, known, strict=True)
+        ]
+        events = ledger.stream(stream)
+        if any(each is not None for each in known):
+            drafts = [d._replace(payload=_as_recorded(d.payload, events)) for d in drafts]
+            return _recorded_together(ledger, drafts, None)
+        decided = _decided_in_turn(events, drafts, now, _playbooks(ledger, now))
+        try:
+            return _recorded_together(ledger, decided, len(events))
+        except Conflict as conflict:
+            if conflict.code != "stream-moved" or attempt == ATTEMPTS_MAX - 1:
+                raise
+    raise AssertionError("the last attempt returns or raises")
+
+
+class Answer(NamedTuple):
+    """What a debrief brought on one criterion.
+
+    Args:
+        criterion: its key.
+        evidence: what the buyer did or said; None where there was no answer.
+        occurred_at: valid time of the evidence; None is that of the debrief.
+        note: what else was said.
+    """
+
+    criterion: str
+    evidence: EvidenceRecorded | None = None
+    occurred_at: Instant | None = None
+    note: str | None = None
+
+
+def hold_debrief(
+    ledger: Ledger,
+    deal_id: str,
+    answers: Sequence[Answer],
+    *,
+    reviewer: str,
+    actor: str,
+    meetings_before: int | None = None,
+    occurred_at: Instant | None = None,
+    event_id: UUID | None = None,
+) -> list[Receipt]:
+    """Record a debrief in one act: each answer that is evidence, then the debrief that names them.
+
+    The debrief is the cause of its evidence, and ties all of it together. The ids of the evidence
+    are made from the debrief's, so that one id makes the whole act recognisable in a retry.
+
+    Args:
+        ledger: where to.
+        deal_id: the deal's own id.
+        answers: by criterion, in the order in which they were given.
+        reviewer: who asked; never the owner of the deal.
+        actor: who records it.
+        meetings_before: how many meetings there had been with the buyer.
+        occurred_at: valid time of the debrief; None is now.
+        event_id: the id of the `debrief-held`; made here where None.
+
+    Returns:
+        The receipts, that of the debrief last.
+
+    Raises:
+        InvalidInput, Refused: see `ledger.domain.deal.decide`, among them `reviewer-is-owner`,
+            `unknown-criterion`, `unknown-stakeholder`; nothing is recorded.
+        Conflict: `stream-moved`, `event-id-taken`.
+    """
+    debrief_id = event_id or event_id_at(ledger.clock())
+    parts: list[Part] = []
+    told: list[dict[str, Any]] = []
+    for number, answer in enumerate(answers, 1):
+        evidence_id = None
+        if answer.evidence is not None:
+            evidence_id = event_id_of(THIS_LEDGER.system, str(debrief_id), f"answer {number}")
+            parts.append(Part(answer.evidence, evidence_id, answer.occurred_at, debrief_id))
+        told.append(
+            {
+                "criterion": answer.criterion,
+                "answer": "no_answer" if evidence_id is None else "evidence",
+                "evidence": evidence_id,
+                "note": answer.note,
+            }
+        )
+    held = parse_payload(
+        DebriefHeld.type,
+        {"reviewer": reviewer, "answers": told, "meetings_before": meetings_before},
+    )
+    return record_together(
+        ledger,
+        stream_name("deal", deal_id),
+        [*parts, Part(held, debrief_id)],
+        actor=actor,
+        occurred_at=occurred_at,
+        correlation_id=debrief_id,
+    )
+
+
 def publish_playbook(
     ledger: Ledger, payload: PlaybookPublished, *, actor: str, effective_at: Instant | None = None
 ) -> Receipt | None:
@@ -134,6 +296,43 @@ def _recorded(ledger: Ledger, draft: Draft, expected_version: int | None) -> Rec
         recorded.recorded_at,
         recorded.added,
     )
+
+
+def _decided_in_turn(
+    events: Sequence[Event], drafts: Sequence[Draft], now: Instant, playbooks: Playbooks
+) -> list[Draft]:
+    """The drafts as decided, each on what those before it lead to."""
+    so_far = list(events)
+    decided: list[Draft] = []
+    for draft in drafts:
+        command = Command(
+            draft.stream, draft.payload, draft.actor, draft.occurred_at, now, playbooks
+        )
+        (payload,) = decide(so_far, command)
+        decided.append(draft._replace(payload=payload))
+        position = so_far[-1]["position"] + 1 if so_far else 1
+        so_far.append(decode(splice(prepare(decided[-1], len(so_far) + 1), position, now)))
+    return decided
+
+
+def _recorded_together(
+    ledger: Ledger, drafts: Sequence[Draft], expected_version: int | None
+) -> list[Receipt]:
+    recorded = ledger.record(drafts, expected_version=expected_version)
+    first = recorded.stream_version - len(drafts) + 1
+    return [
+        Receipt(
+            draft.event_id,
+            draft.payload.type,
+            position,
+            version,
+            recorded.recorded_at,
+            recorded.added,
+        )
+        for version, (draft, position) in enumerate(
+            zip(drafts, recorded.positions, strict=True), first
+        )
+    ]
 
 
 def _as_recorded(payload: EventPayload, events: list[Event]) -> EventPayload:
