@@ -47,18 +47,30 @@ SnapshotOption = Annotated[
     typer.Option(help="When the export was made, an instant; by default its newest change."),
 ]
 EncodingOption = Annotated[str | None, typer.Option(help="The files' encoding; UTF-8 by default.")]
-StrictOption = Annotated[bool, typer.Option("--strict", help="Refuse all if a row is rejected.")]
+StrictOption = Annotated[
+    bool, typer.Option("--strict", help="Refuse all if a row or cell is left out.")
+]
 RejectsOption = Annotated[
-    Path | None, typer.Option(help="Where to write the rows that cannot be read.")
+    Path | None, typer.Option(help="Where to write what cannot be read.")
 ]
 MappingOption = Annotated[
     Path, typer.Option("--mapping", exists=True, dir_okay=False, help="A mapping in TOML.")
+]
+StagesOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--mapping",
+        exists=True,
+        dir_okay=False,
+        help="What stages mean, in TOML: [stages] tables and nothing else.",
+    ),
 ]
 ReportOption = Annotated[Format, typer.Option("--format", help="How to write the report.")]
 
 
 def salesforce(
     directory: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="The export.")],
+    mapping: StagesOption = None,
     time_zone: TimeZoneOption = None,
     date_order: DateOrderOption = None,
     currency: CurrencyOption = None,
@@ -83,7 +95,7 @@ def salesforce(
         rejects=rejects,
     )
     _bring(
-        lambda ledger, advance: import_salesforce(ledger, directory, options, advance),
+        lambda ledger, advance: import_salesforce(ledger, directory, options, advance, mapping),
         output,
     )
 
@@ -230,8 +242,8 @@ def _bring(work: Callable[[Ledger, Progress], Report], output: Format) -> None:
     ]  # fmt: skip
     write_table(f"Imported from {report.system}", columns, rows)
     write_line(
-        f"{report.events_added} events added, {report.events_known} were there already, "
-        f"{report.deals} deals, {report.reconciled} differences with the current records"
+        f"{report.events_added} events added, {report.events_known} of the same were there "
+        f"already, {report.deals} deals, {report.reconciled} differences with the current records"
     )
     for name in report.ignored_files:
         write_line(f"not recognised, left out: {name}")
@@ -239,6 +251,7 @@ def _bring(work: Callable[[Ledger, Progress], Report], output: Format) -> None:
         write_line(f"note: {note}")
     for reject in report.rejects:
         place = f"{reject.file}, row {reject.row}, {reject.column or 'the whole row'}"
-        write_line(f"rejected: {place}: {reject.value!r}: {reject.reason} [{reject.code}]")
+        what = "rejected" if reject.left_out == "row" else "cell left out"
+        write_line(f"{what}: {place}: {reject.value!r}: {reject.reason} [{reject.code}]")
     if report.rejects_path is not None:
-        write_line(f"all rejected rows with their reasons: {report.rejects_path}")
+        write_line(f"all that was left out, with the reasons: {report.rejects_path}")

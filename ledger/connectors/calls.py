@@ -100,6 +100,7 @@ def import_calls(
         writer.report.files.append(part)
         reader.read_with(table, part, take, ticker(progress, table.name))
     writer.rejects += reader.rejects
+    writer.cells += reader.cells
     work.write()
     return writer.finish()
 

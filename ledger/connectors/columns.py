@@ -1,7 +1,8 @@
 """Columns: which cell of a row is which field, and how it is read.
 
 Law: a field is read in one way wherever it stands. A cell that cannot be read rejects its row,
-naming the column and the value.
+naming the column and the value. A few cells are worth less than their row - an e-mail address, a
+forecast category, which can be derived: they are left out, and told of alike.
 """
 
 from __future__ import annotations
@@ -40,6 +41,15 @@ class RowFault(Exception):
         self.reason = reason
 
 
+class CellFault(NamedTuple):
+    """A cell that is left out of its row: the column, its value, a stable code, the reason."""
+
+    column: str
+    value: str
+    code: str
+    reason: str
+
+
 class Column(NamedTuple):
     """One field of a file: where it stands and how it is read."""
 
@@ -67,6 +77,8 @@ class Columns:
         values: Mapping[str, Mapping[str, str]],
     ) -> None:
         self.tallies: Counter[str] = Counter()
+        self.cell_faults: list[CellFault] = []
+        """Of the row that is being read."""
         self._dates = dates
         self._prefix = prefix
         self._clock = clock
@@ -108,7 +120,7 @@ class Columns:
         if name in ("amount", "commit", "best_case", "pipeline"):
             return Memo(cells.amount_in(currency_of_column(column))).__getitem__
         if name == "category":
-            return self._category
+            return partial(self._category, column)
         if name in ("is_closed", "is_won", "is_deleted"):
             return Memo(cells.boolean).__getitem__
         if name == "products":
@@ -117,7 +129,7 @@ class Columns:
             return Memo(_currency).__getitem__
         simple: dict[str, Callable[[str], Any]] = {
             "probability": Memo(cells.percent).__getitem__,
-            "email": self._email,
+            "email": partial(self._email, column),
             "stage": Memo(cells.text_of(cells.LABEL_CHARS_MAX)).__getitem__,
             "name": cells.text_of(cells.NAME_CHARS_MAX),
             "loss_reason": cells.text_of(cells.TEXT_CHARS_MAX),
@@ -145,18 +157,22 @@ class Columns:
             )
         return instant
 
-    def _category(self, text: str) -> Category | None:
+    def _category(self, column: str, text: str) -> Category | None:
         if not text:
             return None
         category = self._categories[text]
         if category is None:
             self.tallies[f"unknown-category:{text[:60]}"] += 1
+            fault = CellFault(column, text, "unknown-category", "no forecast category; derived")
+            self.cell_faults.append(fault)
         return category
 
-    def _email(self, text: str) -> str | None:
+    def _email(self, column: str, text: str) -> str | None:
         address = cells.email(text)
         if address is None and text:
             self.tallies["email-unreadable"] += 1
+            fault = CellFault(column, text, "invalid-email", "not an e-mail address; left out")
+            self.cell_faults.append(fault)
         return address
 
     def read_row(self, fields: Sequence[Column], row: Row) -> list[Any]:
@@ -202,12 +218,17 @@ class Columns:
 
     def constants_of(self, entry: FileMap) -> dict[str, Any]:
         try:
-            return {
+            read = {
                 name: self.reader_of(name, entry.kind, "", None)(text)
                 for name, text in entry.constants.items()
             }
         except Unreadable as fault:
             raise InvalidInput("invalid-mapping", f"a constant cannot be read: {fault}") from None
+        for cell in self.cell_faults:
+            raise InvalidInput(
+                "invalid-mapping", f"a constant cannot be read: {cell.value!r} is {cell.reason}"
+            )
+        return read
 
 
 def _fault_of(fields: Sequence[Column], texts: Sequence[str]) -> RowFault:

@@ -324,6 +324,8 @@ class _Teller(Scribe):
         self.emit(origin, payload, "stage", inferred)
         for criterion in rule.evidence:
             self.emit(origin, attested(criterion), f"evidence:{criterion}")
+        for criterion in rule.against:
+            self.emit(origin, attested(criterion, "contradicts"), f"against:{criterion}")
 
     def _claim_category(
         self, origin: Origin, rule: StageRule, outcome: Outcome | None, said: Category | None,
@@ -494,5 +496,7 @@ class _Teller(Scribe):
         """A field's value with what the row leaves open: an amount gets its currency."""
         if isinstance(value, Amount):
             own = value.currency or currency or (self.record.currency if self.record else None)
+            if own is None:
+                self.out.tallies["currency-assumed"] += 1
             return Money(value.value, own or self.rules.currency)
         return value

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from ledger.connectors import sentences
-from ledger.connectors.columns import currency_of_column
 from ledger.connectors.dates import DateOrder, DateReader, OrderVotes, count_orders, is_slashed
 from ledger.connectors.dates import settle_order as settle
 from ledger.connectors.facts import Facts
@@ -145,6 +144,7 @@ class _Import:
         self.writer = Writer(ledger, paths, options, options.system or mapping.system)
         self.report = self.writer.report
         self.tallies = self.writer.tallies
+        self._why_currency = ""
 
     def run(self) -> Report:
         reader = self._read()
@@ -156,6 +156,7 @@ class _Import:
                     self.writer.reject(fault)
             self.writer.refuse_rejects()
         self._write(reader.facts, rules)
+        self._tell_assumed_currency(rules.currency)
         self._ignore_contacts(reader.facts)
         return self.writer.finish()
 
@@ -168,6 +169,7 @@ class _Import:
         for table, entry in self.plan:
             self.report.files.append(reader.read(table, entry, ticker(self.progress, table.name)))
         self.writer.rejects += reader.rejects
+        self.writer.cells += reader.cells
         self.tallies.update(reader.tallies)
         return reader
 
@@ -178,13 +180,13 @@ class _Import:
         learned = learn(reader.samples) if self.learns else NOTHING_LEARNED
         stages = Stages(self.mapping.stage_rules(), learned)
         self.report.caveats += [f"{split}: the most frequent counts" for split in learned.split]
-        self._check_criteria(facts)
+        self._check_playbooks(facts)
         entries = [entry for _, entry in self.plan]
         rules = Rules(
             system=self.report.system,
             stages=stages,
             snapshot_at=self._snapshot(facts, stages),
-            currency=self._currency(entries),
+            currency=self._currency(),
             zone=zone(self.options.time_zone or self.mapping.time_zone or "UTC"),
             snapshot_fields=frozenset(facts.snapshot_fields),
             changed_fields=frozenset(facts.changed_fields),
@@ -232,43 +234,48 @@ class _Import:
             )
         return given
 
-    def _currency(self, entries: Iterable[FileMap]) -> str:
+    def _currency(self) -> str:
         given = self.options.currency or self.mapping.currency
-        found, why = default_currency(self.ledger, given)
-        for entry in entries:
-            column = entry.columns.get("amount")
-            told = "currency" in entry.columns or "currency" in entry.constants
-            untold = column is not None and not told and currency_of_column(column) is None
-            if untold and given is None:
-                self.report.caveats.append(
-                    f"currency: the export names none; {found} was assumed ({why})"
-                )
-                break
+        found, self._why_currency = default_currency(self.ledger, given)
         return found
 
-    def _check_criteria(self, facts: Facts) -> None:
-        wanted = self.mapping.criteria()
+    def _tell_assumed_currency(self, currency: str) -> None:
+        """Say so where amounts of which neither row nor record tells the currency were met."""
+        given = self.options.currency or self.mapping.currency
+        if self.tallies["currency-assumed"] and given is None:
+            self.report.caveats.append(
+                f"currency: not all amounts name theirs; {currency} was assumed "
+                f"({self._why_currency})"
+            )
+
+    def _check_playbooks(self, facts: Facts) -> None:
+        """Refuse criteria that no published playbook has; tell of such gates."""
+        criteria, gates = self.mapping.criteria(), self.mapping.gates()
         for deal in facts.deals.values():
             for extra in deal.extras:
                 if isinstance(extra.payload, EvidenceRecorded):
-                    wanted.add(extra.payload.criterion)
-        if not wanted:
+                    criteria.add(extra.payload.criterion)
+        if not criteria and not gates:
             return
-        known: set[str] = set()
-        published = False
-        for event in self.ledger.events(types=["playbook-published"]):
-            published = True
-            for gate in event["payload"]["playbook"]["gates"]:
-                known.update(criterion["key"] for criterion in gate["criteria"])
+        published = [
+            gate
+            for event in self.ledger.events(types=["playbook-published"])
+            for gate in event["payload"]["playbook"]["gates"]
+        ]
+        if missing := sorted(gates - {gate["key"] for gate in published}):
+            self.report.caveats.append(sentences.unknown_gates(missing))
+        if not criteria:
+            return
         if not published:
             raise InvalidInput(
                 "no-playbook", "the mapping records evidence, and no playbook is published yet",
                 hint="publish a playbook first",
             )  # fmt: skip
-        if missing := sorted(wanted - known):
+        known = {criterion["key"] for gate in published for criterion in gate["criteria"]}
+        if absent := sorted(criteria - known):
             raise InvalidInput(
                 "unknown-criterion",
-                f"no published playbook has the criterion {missing[0]!r}",
+                f"no published playbook has the criterion {absent[0]!r}",
                 hint="its criteria are: " + ", ".join(sorted(known))[:600],
             )
 
@@ -312,11 +319,17 @@ class _Import:
     def _tellings(self, facts: Facts, rules: Rules) -> Iterator[Telling]:
         """What everything becomes: accounts, people, then deals in file order."""
         for account, past in self._with_past("account", facts.accounts.values()):
-            yield tell_account(account, past, rules)
+            yield self._after(past, tell_account(account, past, rules))
         for person, past in self._with_past("person", facts.people.values()):
-            yield tell_person(person, past, rules)
+            yield self._after(past, tell_person(person, past, rules))
         for deal, past in self._with_past("deal", facts.deals.values()):
-            yield tell(deal, past, rules)
+            yield self._after(past, tell(deal, past, rules))
+
+    def _after(self, past: Sequence[Event], telling: Telling) -> Telling:
+        """A telling that knows how much the source has brought of the same before."""
+        system = self.report.system
+        telling.known = sum(event["source"]["system"] == system for event in past)
+        return telling
 
     def _with_past(
         self, kind: str, things: Iterable[_Known]

@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeAlias
+from typing import Annotated, Literal, Self, TypeAlias, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -84,6 +84,9 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+_Document = TypeVar("_Document", bound=_Part)
+
+
 class StageMap(_Part):
     """What one stage (or, with `*`, several) means; see `StageRule`."""
 
@@ -92,13 +95,20 @@ class StageMap(_Part):
     outcome: Outcome | None = None
     probability: Annotated[int, Field(ge=0, le=100)] | None = None
     evidence: Annotated[tuple[Key, ...], Field(max_length=20)] = ()
+    against: Annotated[tuple[Key, ...], Field(max_length=20)] = ()
     ignore: bool = False
     reopens: bool = True
 
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> Self:
+        if both := sorted(set(self.evidence) & set(self.against)):
+            raise ValueError(f"{both[0]!r} stands under evidence and under against")
+        return self
+
     def rule(self) -> StageRule:
         return StageRule(
-            self.gate, self.category, self.outcome, self.probability, self.evidence, self.ignore,
-            self.reopens,
+            self.gate, self.category, self.outcome, self.probability, self.evidence, self.against,
+            self.ignore, self.reopens,
         )  # fmt: skip
 
 
@@ -186,8 +196,12 @@ class Mapping(_Part):
         return {name: stage.rule() for name, stage in self.stages.items()}
 
     def criteria(self) -> set[str]:
-        """The criteria for which some stage counts as attested evidence."""
-        return {key for stage in self.stages.values() for key in stage.evidence}
+        """The criteria on which some stage counts as attested evidence."""
+        return {key for each in self.stages.values() for key in each.evidence + each.against}
+
+    def gates(self) -> set[str]:
+        """The gates for which some stage stands."""
+        return {stage.gate for stage in self.stages.values() if stage.gate is not None}
 
     def file_for(self, name: str, columns: Sequence[str]) -> FileMap:
         """The first entry that a file fits, by its name and its columns.
@@ -220,6 +234,12 @@ class Mapping(_Part):
         )
 
 
+class StagesOnly(_Part):
+    """What stages mean, for an export whose files and columns are found without a mapping."""
+
+    stages: Annotated[dict[str, StageMap], Field(min_length=1, max_length=500)]
+
+
 def parse_mapping(text: str, *, where: str) -> Mapping:
     """Read a mapping from TOML.
 
@@ -231,12 +251,31 @@ def parse_mapping(text: str, *, where: str) -> Mapping:
         InvalidInput: `invalid-mapping`, naming the line (TOML errors) or the key;
             `unknown-time-zone`.
     """
+    mapping = _parse(Mapping, text, where)
+    zone(mapping.time_zone or "UTC", where=where)
+    return mapping
+
+
+def parse_stages(text: str, *, where: str) -> dict[str, StageMap]:
+    """Read what stages mean from TOML that has `[stages."Name"]` tables and nothing else.
+
+    Args:
+        text: the document.
+        where: the file's name, for errors.
+
+    Raises:
+        InvalidInput: `invalid-mapping`, naming the line (TOML errors) or the key.
+    """
+    return _parse(StagesOnly, text, where).stages
+
+
+def _parse(shape: type[_Document], text: str, where: str) -> _Document:
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InvalidInput("invalid-mapping", f"not TOML: {error}", where=where) from None
     try:
-        mapping = Mapping.model_validate(document)
+        return shape.model_validate(document)
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         path = ".".join(str(part) for part in fault["loc"]) or "mapping"
@@ -244,8 +283,6 @@ def parse_mapping(text: str, *, where: str) -> Mapping:
         raise InvalidInput(
             "invalid-mapping", f"{path}: {fault['msg']}", where=f"{where}:{line}" if line else where
         ) from None
-    zone(mapping.time_zone or "UTC", where=where)
-    return mapping
 
 
 def load_mapping(path: Path) -> Mapping:
@@ -254,13 +291,25 @@ def load_mapping(path: Path) -> Mapping:
     Raises:
         InvalidInput: `missing-file`, `not-utf-8`, and what `parse_mapping` raises.
     """
+    return parse_mapping(_text_of(path), where=path.name)
+
+
+def load_stages(path: Path) -> dict[str, StageMap]:
+    """Read a file that tells what stages mean.
+
+    Raises:
+        InvalidInput: `missing-file`, `not-utf-8`, and what `parse_stages` raises.
+    """
+    return parse_stages(_text_of(path), where=path.name)
+
+
+def _text_of(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise InvalidInput("not-utf-8", f"{path} is not UTF-8 text") from None
     except OSError as error:
         raise InvalidInput("missing-file", f"{path} cannot be read: {error.strerror}") from None
-    return parse_mapping(text, where=path.name)
 
 
 def _line_of(text: str, path: Sequence[str]) -> int | None:

@@ -16,8 +16,6 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 from uuid import UUID
 
-import orjson
-
 from ledger.connectors.facts import Ref
 from ledger.connectors.report import FileReport, Reject, Report
 from ledger.connectors.writing import (
@@ -44,6 +42,7 @@ from ledger.domain.events import (
     stream_category,
     upcast,
 )
+from ledger.domain.json_text import parse_object
 from ledger.domain.times import Instant, format_instant, parse_instant
 from ledger.store import log
 from ledger.store.ledger import Ledger
@@ -213,7 +212,7 @@ def draft_of(line: bytes, clock: Instant) -> Draft:
         clock: now; nothing can be known later.
 
     Raises:
-        InvalidInput: `not-json`, `unknown-field`, `missing-field`, `wrong-stream`,
+        InvalidInput: `not-json`, `duplicate-key`, `unknown-field`, `missing-field`, `wrong-stream`,
             `known-in-the-future`, `occurred-after-known`, or what is wrong with a part.
     """
     facts = _facts_of(line)
@@ -255,11 +254,10 @@ def _facts_of(line: bytes) -> dict[str, Any]:
     if len(line) > _LINE_BYTES_MAX:
         raise InvalidInput("event-too-large", f"the line is longer than {_LINE_BYTES_MAX} bytes")
     try:
-        facts = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        raise InvalidInput("not-json", f"not JSON: {error}") from None
-    if not isinstance(facts, dict):
-        raise InvalidInput("not-json", "an event is a JSON object")
+        facts = parse_object(line, what="the event")
+    except InvalidInput as error:
+        code = "not-json" if error.code == "invalid-json" else error.code
+        raise InvalidInput(code, error.message, where=error.where) from None
     if unknown := sorted(facts.keys() - _KEYS):
         raise InvalidInput("unknown-field", f"an event has no {unknown[0]!r}", where=unknown[0])
     for name in ("actor", "event_id", "occurred_at", "stream", "type", "payload", "source"):

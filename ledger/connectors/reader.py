@@ -1,8 +1,8 @@
 """Reading files into facts.
 
 Law: every row of a file becomes a fact, is left out by the mapping, or is rejected with file, row,
-column, value and reason; a row is read whole or rejected whole. What a row means among others is
-not decided here.
+column, value and reason; a row is read whole or rejected whole, but for the few cells that are left
+out of a row that is kept, and told of alike. What a row means among others is not decided here.
 """
 
 from __future__ import annotations
@@ -68,6 +68,8 @@ class FileReader(Columns):
     ) -> None:  # fmt: skip
         self.facts = Facts()
         self.rejects: list[Reject] = []
+        self.cells: list[Reject] = []
+        """Cells that were left out of rows that were kept."""
         super().__init__(dates, prefix, clock, values)
         self.samples: list[StageSample] = []
         self._files = 0
@@ -110,6 +112,7 @@ class FileReader(Columns):
             if count == 1000:
                 progress(count)
                 count = 0
+            ignored = report.ignored
             try:
                 if row.fault is not None:
                     raise RowFault("", ",".join(row.cells)[:1000], *row.fault)
@@ -121,6 +124,14 @@ class FileReader(Columns):
                         table.name, row.number, fault.column, fault.value, fault.code, fault.reason
                     )
                 )
+                self.cell_faults.clear()
+            if self.cell_faults:
+                if report.ignored == ignored:
+                    self.cells += [
+                        Reject(table.name, row.number, *cell, left_out="cell")
+                        for cell in self.cell_faults
+                    ]
+                self.cell_faults.clear()
         progress(count)
         return report
 
@@ -252,10 +263,15 @@ class FileReader(Columns):
         def read_value(field: str, column: str, text: str | None) -> Any:
             text = text or ""
             replace = self._values.get(field, {})
+            name = columns.get(column, "")
             try:
-                return readers[field](replace.get(text, text))
+                value = readers[field](replace.get(text, text))
             except Unreadable as fault:
-                raise RowFault(columns.get(column, ""), text, fault.code, fault.reason) from None
+                raise RowFault(name, text, fault.code, fault.reason) from None
+            self.cell_faults = [
+                cell._replace(column=cell.column or name) for cell in self.cell_faults
+            ]
+            return value
 
         def take(row: Row) -> None:
             values = values_of(row)

@@ -13,16 +13,16 @@ import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from ledger.domain.times import Instant, format_instant
 
 VALUE_CHARS_MAX = 200
-REJECT_COLUMNS = ("file", "row", "column", "value", "code", "reason")
+REJECT_COLUMNS = ("file", "row", "column", "value", "code", "reason", "left_out")
 
 
 class Reject(NamedTuple):
-    """A row that could not be used.
+    """A row that could not be used, or a cell that could not be read in a row that was.
 
     Args:
         file: the file's name.
@@ -31,6 +31,8 @@ class Reject(NamedTuple):
         value: what stands there, shortened.
         code: stable kebab-case identifier.
         reason: what is wrong, for a person.
+        left_out: what stays out: the row, which counts as rejected, or the cell alone, whose row
+            is kept and counts as what else becomes of it.
     """
 
     file: str
@@ -39,6 +41,7 @@ class Reject(NamedTuple):
     value: str
     code: str
     reason: str
+    left_out: Literal["row", "cell"] = "row"
 
 
 @dataclass(slots=True)
@@ -77,16 +80,18 @@ class Report:
         files: what became of each file's rows.
         ignored_files: files that were recognised as nothing to bring in.
         events_added: events that are new in the ledger.
-        events_known: events that it had already, with the same content.
+        events_known: events that it had already: of records, those that the source brought of the
+            same deals, accounts and people; of lines and submissions, the same ones.
         events_by_type: of those added, how many of each type.
         deals: how many deals the files speak of.
+        cells_left_out: cells that could not be read, in rows that were kept.
         reconciled: of the events added, how many are differences between history and record.
         snapshot_at: when the records were as they are.
         currency: the currency of amounts that say none.
         date_order: the order in which dates with slashes were read.
         warnings: sentences on what looks wrong in the source, with counts.
         caveats: sentences on what was assumed, derived or kept.
-        rejects: the first rows that were rejected, at most 20.
+        rejects: the first rows and cells that were left out, at most 20, rows before cells.
         rejects_path: the file with all of them; none when there are none.
     """
 
@@ -97,6 +102,7 @@ class Report:
     events_known: int = 0
     events_by_type: Counter[str] = field(default_factory=Counter)
     deals: int = 0
+    cells_left_out: int = 0
     reconciled: int = 0
     snapshot_at: Instant | None = None
     currency: str | None = None
@@ -140,6 +146,7 @@ class Report:
                 "by_type": dict(sorted(self.events_by_type.items())),
             },
             "deals": self.deals,
+            "cells_left_out": self.cells_left_out,
             "snapshot_at": None if self.snapshot_at is None else format_instant(self.snapshot_at),
             "currency": self.currency,
             "date_order": self.date_order,

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ledger.connectors.importer import run_import
-from ledger.connectors.mapping import FIELDS, FileMap, Kind, Mapping
+from ledger.connectors.mapping import FIELDS, FileMap, Kind, Mapping, load_stages
 from ledger.connectors.report import Report
 from ledger.connectors.rows import Table, open_table
 from ledger.connectors.stages import plain
@@ -123,6 +123,7 @@ def import_salesforce(
     directory: Path,
     options: ImportOptions = NO_OPTIONS,
     progress: Progress = no_progress,
+    stages: Path | None = None,
 ) -> Report:
     """Bring in a folder of Salesforce exports.
 
@@ -132,11 +133,14 @@ def import_salesforce(
             there are some, as CSV files of any name.
         options: what the user says.
         progress: see `Progress`.
+        stages: a file that tells what stages mean; what it leaves open, names and records tell.
 
     Raises:
-        InvalidInput: `missing-folder`, `no-opportunities`, `ambiguous-dates`, `no-snapshot`,
-            `rows-rejected` (strict), and others that name their place.
+        InvalidInput: `missing-folder`, `no-opportunities`, `invalid-mapping`, `ambiguous-dates`,
+            `no-snapshot`, `unknown-criterion`, `no-playbook`, `rows-rejected` (strict), and others
+            that name their place.
     """
+    told = {} if stages is None else load_stages(stages)
     plan, ignored = recognise(directory, options.encoding)
     if not any(entry.kind in ("deals", "history", "field_history") for _, entry in plan):
         raise InvalidInput(
@@ -145,7 +149,9 @@ def import_salesforce(
             hint="an opportunity file needs at least Id, Name and StageName; for other exports use "
             "`qledger import csv --mapping`",
         )
-    mapping = Mapping(system=options.system or "salesforce", files=tuple(e for _, e in plan))
+    mapping = Mapping(
+        system=options.system or "salesforce", files=tuple(e for _, e in plan), stages=told
+    )
     report = run_import(ledger, mapping, plan, options, progress, learns=True)
     report.ignored_files += ignored
     return report

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from itertools import count
-from typing import NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 from uuid import UUID
 
 from pydantic import ValidationError
@@ -51,7 +51,7 @@ class Telling:
     Args:
         steps: new drafts, in the order in which they go into the ledger.
         faults: rows that were rejected.
-        known: how many events the ledger has already.
+        known: how many events the ledger has already, from the same source.
         tallies: how often something happened that the report tells.
     """
 
@@ -148,7 +148,6 @@ class Scribe:
             return
         if differs:
             self.out.tallies["inferred-otherwise"] += 1
-        self.out.known += 1
 
 
 def free_id(system: str, identity: str, change: str, taken: Container[str]) -> UUID:
@@ -187,8 +186,10 @@ def deal_closed(outcome: Outcome, reason: str | None) -> DealClosed:
 
 
 @lru_cache(maxsize=256)
-def attested(criterion: str) -> EvidenceRecorded:
-    return EvidenceRecorded(criterion=criterion, stance="supports", source_kind="crm")
+def attested(
+    criterion: str, stance: Literal["supports", "contradicts"] = "supports"
+) -> EvidenceRecorded:
+    return EvidenceRecorded(criterion=criterion, stance=stance, source_kind="crm")
 
 
 @lru_cache(maxsize=65_536)

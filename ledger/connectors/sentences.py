@@ -56,6 +56,14 @@ def caveats(tallies: Counter[str]) -> list[str]:
     return _sentences(_CAVEATS, tallies)
 
 
+def unknown_gates(gates: Iterable[str]) -> str:
+    """The sentence on gates that a mapping names and no published playbook has."""
+    return (
+        f"no published playbook has the gates {', '.join(gates)}: the stages that stand for them "
+        "are claimed, and are compared with gates once a playbook has these"
+    )
+
+
 def _sentences(templates: dict[str, str], tallies: Counter[str]) -> list[str]:
     found = []
     for key, template in templates.items():

@@ -2,7 +2,8 @@
 
 Law: a mapping's word about a stage goes first; then the stage's name, where it says how a deal
 ended; then what the export's own records show (their flags and categories, by majority). A stage
-that nothing tells about is an open one in the pipeline.
+that nothing tells about is an open one in the pipeline. Where records are asked at all, a mapping
+that gives a stage neither outcome nor category leaves both to its name and the records.
 """
 
 from __future__ import annotations
@@ -72,6 +73,7 @@ class StageRule(NamedTuple):
         outcome: how the deal has ended; none for an open stage.
         probability: in percent, where the mapping gives one.
         evidence: the criteria for which reaching the stage is attested evidence.
+        against: the criteria against which reaching the stage is attested evidence.
         ignore: whether rows with this stage are no stage moves at all.
         reopens: whether an open stage after a close reopens the deal.
         told: whether a mapping, a name or the records told anything about it.
@@ -82,6 +84,7 @@ class StageRule(NamedTuple):
     outcome: Outcome | None = None
     probability: int | None = None
     evidence: tuple[str, ...] = ()
+    against: tuple[str, ...] = ()
     ignore: bool = False
     reopens: bool = True
     told: bool = False
@@ -127,12 +130,13 @@ class Stages:
         if rule is None:
             matches = (rule for name, rule in self._patterns if fnmatchcase(stage, name))
             rule = next(matches, None)
-        if rule is not None:
+        if rule is not None and (rule.outcome or rule.category or not self.learns):
             return rule._replace(told=True)
         outcome = outcome_named(stage) or self._learned.outcomes.get(stage)
         category = self._learned.categories.get(stage)
-        told = outcome is not None or category is not None
-        return StageRule(category=category, outcome=outcome, told=told)
+        told = rule is not None or outcome is not None or category is not None
+        rule = rule or StageRule()
+        return rule._replace(category=category, outcome=outcome, told=told)
 
 
 class StageSample(NamedTuple):

@@ -1,7 +1,7 @@
 """Writing chunks, rejecting rows and counting both: what every import does alike.
 
 Law: a chunk is at most 5,000 events and all or nothing. A row is counted once, whatever becomes of
-its events; a row that was rejected is not also used.
+its events; a row that was rejected is not also used, and none of its cells is told of as left out.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ class ImportOptions:
         snapshot_at: when the records were as they are; default: the newest change in the files.
         encoding: of the files; default UTF-8 (or UTF-16 with its mark).
         system: the name of the source; part of every event's identity.
-        strict: refuse everything if any row is rejected.
-        rejects: where to write rejected rows; default: a file under `home`.
+        strict: refuse everything if any row is rejected or any cell left out.
+        rejects: where to write what was left out; default: a file under `home`.
         home: the ledger's home directory, for the default rejects file.
     """
 
@@ -124,6 +124,7 @@ class Writer:
         self.report = Report(system)
         self.tallies: Counter[str] = Counter()
         self.rejects: list[Reject] = []
+        self.cells: list[Reject] = []
         self._paths = list(paths)
         self._rejected: list[set[int]] = [set() for _ in paths]
         self._used: list[set[int]] = [set() for _ in paths]
@@ -177,23 +178,31 @@ class Writer:
                 self.report.reconciled += step.reconciled
 
     def refuse_rejects(self) -> None:
-        """Refuse the whole import if any row was rejected.
+        """Refuse the whole import if any row was rejected, or any cell left out.
 
         Raises:
             InvalidInput: `rows-rejected`.
         """
-        if not self.rejects:
+        left_out = self._left_out()
+        if not left_out:
             return
         path = self.rejects_path()
-        write_rejects(path, self.rejects)
-        first = self.rejects[0]
-        rows = "1 row" if len(self.rejects) == 1 else f"{len(self.rejects)} rows"
+        write_rejects(path, left_out)
+        first = left_out[0]
+        rows, cells = len(self.rejects), len(left_out) - len(self.rejects)
+        counted = [f"{rows} row{'s'[: rows != 1]} cannot be used"] if rows else []
+        counted += [f"{cells} cell{'s'[: cells != 1]} cannot be read"] if cells else []
         raise InvalidInput(
             "rows-rejected",
-            f"{rows} cannot be used, and nothing was imported; the first: {first.reason}",
+            f"{' and '.join(counted)}, and nothing was imported; the first: {first.reason}",
             where=f"{first.file}:{first.row}:{first.column}",
             hint=f"all of them are in {path}",
         )
+
+    def _left_out(self) -> list[Reject]:
+        """Rows, then cells of rows that were kept."""
+        rows = {(row.file, row.row) for row in self.rejects}
+        return self.rejects + [cell for cell in self.cells if (cell.file, cell.row) not in rows]
 
     def finish(self) -> Report:
         """Count what became of the rows, write the rejects file, and hand over the report."""
@@ -203,10 +212,12 @@ class Writer:
             self._count(number, part)
         report.warnings += sentences.warnings(self.tallies)
         report.caveats += sentences.caveats(self.tallies)
-        report.rejects = self.rejects[:REJECTS_SHOWN_MAX]
+        left_out = self._left_out()
+        report.cells_left_out = len(left_out) - len(self.rejects)
+        report.rejects = left_out[:REJECTS_SHOWN_MAX]
         path = self.rejects_path()
-        if self.rejects:
-            write_rejects(path, self.rejects)
+        if left_out:
+            write_rejects(path, left_out)
             report.rejects_path = path
         elif self.options.rejects is None:
             path.unlink(missing_ok=True)
@@ -219,7 +230,7 @@ class Writer:
         part.unchanged = part.rows_read - part.used - part.ignored - part.rejected
 
     def rejects_path(self) -> Path:
-        """Where the rejected rows of this import are written."""
+        """Where what this import leaves out is written."""
         if self.options.rejects is not None:
             return self.options.rejects
         home = self.options.home or Path()

@@ -80,6 +80,88 @@ def test_strict_refuses_everything(tmp_path: Path) -> None:
     assert len(read_rejects(next((tmp_path / "home" / "rejects").iterdir()))) == 2
 
 
+USERS = "Id,Name,Email,UserRoleId\n"
+
+
+def test_a_cell_that_is_left_out_is_listed_and_its_row_is_kept(tmp_path: Path) -> None:
+    ledger = MemoryLedger()
+    columns = "Id,Name,StageName,Amount,ForecastCategoryName,CreatedDate\n"
+    report = bring(ledger, tmp_path / "export", {
+        "o.csv": columns + "D1,A,Alpha,10,Hopeful,2026-01-01\nD2,B,Alpha,ten,Sure,2026-01-01\n",
+        "u.csv": USERS + "U1,Linn,linn.van der maes@example.com,R\nU2,Tim,tim@example.com,R\n",
+    })  # fmt: skip
+    written = read_rejects(report.rejects_path)
+    assert written[1:] == [
+        ["o.csv", "3", "Amount", "ten", "invalid-amount", "not an amount", "row"],
+        ["o.csv", "2", "ForecastCategoryName", "Hopeful", "unknown-category",
+         "no forecast category; derived", "cell"],
+        ["u.csv", "2", "Email", "linn.van der maes@example.com", "invalid-email",
+         "not an e-mail address; left out", "cell"],
+    ]  # fmt: skip
+    assert (report.total.rejected, report.total.used, report.cells_left_out) == (1, 3, 2)
+    assert report.as_dict()["cells_left_out"] == 2
+    assert report.as_dict()["rejects"][1]["left_out"] == "cell"
+    assert "email" not in ledger.fact("person:U1", "person-joined")
+
+
+def test_strict_refuses_a_cell_that_would_be_left_out(tmp_path: Path) -> None:
+    ledger = MemoryLedger()
+    files = {
+        "o.csv": RECORD + "D1,A,Alpha,10,,U1,2026-01-01\n",
+        "u.csv": USERS + "U1,Linn,linn@,R\n",
+    }
+    with pytest.raises(InvalidInput) as refused:
+        bring(ledger, tmp_path / "export", files, strict=True)
+    assert (refused.value.code, refused.value.where) == ("rows-rejected", "u.csv:2:Email")
+    assert refused.value.message.startswith("1 cell cannot be read, and nothing was imported")
+    assert ledger.log == []
+
+
+def test_an_unknown_category_in_a_history_of_single_changes_is_listed_too(tmp_path: Path) -> None:
+    report = bring(MemoryLedger(), tmp_path / "export", {
+        "o.csv": RECORD + "D1,A,Alpha,10,,U1,2026-01-01\n",
+        "f.csv": "Id,OpportunityId,Field,OldValue,NewValue,CreatedDate\n"
+        "F1,D1,ForecastCategoryName,Pipeline,Hopeful,2026-02-01\n",
+    })  # fmt: skip
+    assert [(cell.row, cell.column, cell.value, cell.left_out) for cell in report.rejects] == [
+        (2, "NewValue", "Hopeful", "cell")
+    ]
+
+
+def test_a_second_import_finds_all_that_the_first_one_added(tmp_path: Path) -> None:
+    ledger, folder = MemoryLedger(), tmp_path / "export"
+    files = {
+        "o.csv": RECORD + "D1,A,Beta,2,2026-05-01,U1,2026-01-01\nD2,B,Alpha,3,,U1,2026-01-01\n",
+        "h.csv": HISTORY + "H1,D1,Alpha,1,2026-05-01,2026-02-01,U\n",
+        "u.csv": USERS + "U1,Linn,linn@example.com,R\n",
+    }
+    first = bring(ledger, folder, files)
+    assert first.reconciled
+    assert first.events_known == 0
+    again = bring(ledger, folder, files)
+    assert (again.events_added, again.events_known) == (0, first.events_added)
+    files["h.csv"] += "H2,D1,Gamma,1,2026-05-01,2026-03-01,U\n"
+    grown = bring(ledger, folder, files)
+    assert grown.events_added
+    assert grown.events_added + grown.events_known == len(ledger.log)
+
+
+@pytest.mark.parametrize(
+    ("currency", "amounts", "assumed"), [("EUR", "10", False), ("", "10", True), ("", "", False)]
+)
+def test_a_currency_is_assumed_only_where_neither_row_nor_record_tells_it(
+    tmp_path: Path, currency: str, amounts: str, assumed: bool
+) -> None:
+    report = bring(MemoryLedger(), tmp_path / "export", {
+        "o.csv": "Id,Name,StageName,Amount,CurrencyIsoCode,CreatedDate\n"
+        f"D1,A,Beta,{amounts},{currency},2026-01-01\n",
+        "h.csv": HISTORY + f"H1,D1,Alpha,{amounts},,2026-02-01,U\n",
+    })  # fmt: skip
+    told = [caveat for caveat in report.caveats if caveat.startswith("currency:")]
+    wanted = ["currency: not all amounts name theirs; USD was assumed (the default)"]
+    assert told == (wanted if assumed else [])
+
+
 def test_a_rejects_file_is_only_there_when_there_are_some(tmp_path: Path) -> None:
     folder, home = tmp_path / "export", tmp_path / "home" / "rejects"
     bad = {"o.csv": RECORD + "D1,A,Alpha,ten,,U1,2026-01-01\nD2,A,Alpha,1,,U1,2026-01-01\n"}

@@ -64,6 +64,7 @@ def test_what_another_ledger_witnessed_becomes_attested(tmp_path: Path) -> None:
     [
         (b"{", "", "not-json"),
         (b"[]", "", "not-json"),
+        (b'{"type": "deal-opened", "type": "deal-opened"}', "type", "duplicate-key"),
         ({key: LINE[key] for key in LINE if key != "known_at"}, "known_at", "missing-field"),
         ({key: LINE[key] for key in LINE if key != "actor"}, "actor", "missing-field"),
         (LINE | {"colour": "red"}, "colour", "unknown-field"),

@@ -61,7 +61,7 @@ class Imported(NamedTuple):
                     deal.outcome,
                     str(deal.category),
                 )
-                for deal in book.deals()
+                for deal in (each.claimed for each in book.deals())
             }
 
     def answer(self, basis: Basis, quarter: Quarter, *, by_owner: bool = False) -> Answer:
