@@ -50,9 +50,7 @@ EncodingOption = Annotated[str | None, typer.Option(help="The files' encoding; U
 StrictOption = Annotated[
     bool, typer.Option("--strict", help="Refuse all if a row or cell is left out.")
 ]
-RejectsOption = Annotated[
-    Path | None, typer.Option(help="Where to write what cannot be read.")
-]
+RejectsOption = Annotated[Path | None, typer.Option(help="Where to write what cannot be read.")]
 MappingOption = Annotated[
     Path, typer.Option("--mapping", exists=True, dir_okay=False, help="A mapping in TOML.")
 ]

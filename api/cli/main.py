@@ -11,7 +11,17 @@ import sys
 
 import typer
 
-from api.cli import bringing, operating, questions, writing
+from api.cli import (
+    bringing,
+    deciding,
+    journeys,
+    operating,
+    playbooks,
+    practice,
+    questions,
+    reviews,
+    writing,
+)
 from ledger.domain.errors import InvalidInput, NotFound, QledgerError, Refused, Unavailable
 
 EXIT_STATUS: dict[type[QledgerError], int] = {
@@ -42,6 +52,23 @@ for command in (
     questions.deal,
     questions.timeline,
     questions.diff,
+    journeys.gates,
+    journeys.findings,
+    journeys.lapses,
+    practice.agenda,
+    practice.debriefs,
+    practice.queue,
+    practice.ladder,
+    practice.team,
+    practice.decisions,
+    deciding.debrief,
+    deciding.waive,
+    deciding.unwaive,
+    deciding.call,
+    deciding.adjust,
+    deciding.assess,
+    reviews.post_mortem,
+    reviews.patterns,
     writing.record,
     writing.retract,
     writing.correct,
@@ -56,9 +83,11 @@ bring.command("csv")(bringing.csv)
 bring.command("calls")(bringing.calls)
 bring.command("events")(bringing.events)
 export.command("events")(bringing.export_events)
-playbook.command("publish")(writing.playbook_publish)
-playbook.command("list")(writing.playbook_list)
-playbook.command("show")(writing.playbook_show)
+playbook.command("publish")(playbooks.publish)
+playbook.command("list")(playbooks.versions)
+playbook.command("show")(playbooks.show)
+playbook.command("diff")(playbooks.diff)
+playbook.command("review")(playbooks.review)
 
 
 def run() -> None:

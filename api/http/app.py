@@ -15,12 +15,13 @@ from strawberry.fastapi import GraphQLRouter
 
 from api.door import Door
 from api.graphql.schema import schema
+from ledger.store.ledger import Ledger
 
 BODY_BYTES_MAX = 1024 * 1024
 WEB = Path(str(files("api") / "web"))
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
-    "frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+    "font-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 )
 
 
@@ -54,11 +55,12 @@ class _BodyLimit:
         await self._app(scope, receive, send)
 
 
-def create_app(door: Door, hosts: list[str]) -> FastAPI:
+def create_app(door: Door, ledger: Ledger, hosts: list[str]) -> FastAPI:
     """The application over one database.
 
     Args:
         door: where questions are asked.
+        ledger: where commands are recorded.
         hosts: the host names it answers to, so that a web page elsewhere cannot reach it by a
             name of its own that points here.
     """
@@ -67,7 +69,7 @@ def create_app(door: Door, hosts: list[str]) -> FastAPI:
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts)
 
     async def context() -> dict[str, Any]:
-        return {"door": door}
+        return {"door": door, "ledger": ledger}
 
     app.include_router(_Router(schema, context_getter=context), prefix="/graphql")
     app.mount("/graphiql", StaticFiles(directory=WEB / "graphiql"), name="graphiql")

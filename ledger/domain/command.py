@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from ledger.domain.errors import InvalidInput, Refused
-from ledger.domain.events import EventPayload
+from ledger.domain.events import Event, EventPayload
 from ledger.domain.playbook import Playbook
 from ledger.domain.times import Instant, format_instant
 
@@ -49,6 +49,9 @@ class Command(NamedTuple):
         occurred_at: valid time: when it happened at the buyer.
         now: knowledge time: the ledger's clock at the door.
         playbooks: what criteria and gates there are.
+        standing: in a correction, the event as it stands: the command is then what is to stand in
+            its place. What a correction leaves as it is was accepted, or imported, and is not
+            asked for again.
     """
 
     stream: str
@@ -57,6 +60,39 @@ class Command(NamedTuple):
     occurred_at: Instant
     now: Instant
     playbooks: Playbooks = Playbooks()
+    standing: Event | None = None
+
+    def keeps(self, field: str) -> bool:
+        """Whether a field stands already with that value."""
+        if self.standing is None:
+            return False
+        told = self.payload.to_json()
+        return field in told and told[field] == self.standing["payload"].get(field)
+
+    def kept_keys(self) -> frozenset[str]:
+        """The criteria and gates that the event names already."""
+        if self.standing is None:
+            return frozenset()
+        payload = self.standing["payload"]
+        named = [payload.get(field) for field in ("criterion", "gate", "from_gate", "to_gate")]
+        named += [answer["criterion"] for answer in payload.get("answers", ())]
+        return frozenset(key for key in named if key is not None)
+
+
+def check_actor(command: Command) -> None:
+    """Refuse an actor who could be taken for another, or for nobody.
+
+    Raises:
+        InvalidInput: `invalid-actor`.
+    """
+    actor = command.actor
+    if not actor or actor != actor.strip() or not actor.isprintable():
+        raise InvalidInput(
+            "invalid-actor",
+            f"{actor[:80]!r} is nobody's id",
+            where="actor",
+            hint="an actor's id has no spaces around it and no control characters",
+        )
 
 
 def check_times(command: Command) -> None:

@@ -1,7 +1,9 @@
 """A deal: what is claimed of it, who is at the buyer, and what may be recorded next.
 
 Law: `evolve` turns events in the fold's order into state and never refuses; `decide` looks at
-state and a command and either gives the event to record or refuses with a code. What the CRM claims
+state and a command and either gives the event to record or refuses with a code. What depends on
+time - the owner, a waiver, the outcome, a removal - is asked of the instant at which the command
+says that it happened. What the CRM claims
 is kept field by field as the event that answers for it: that is the receipt of every number made
 from it. The last event in order wins, field by field.
 
@@ -11,11 +13,12 @@ a stage that sounds closed is a claim, not an outcome.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 from ledger.domain import events as ev
 from ledger.domain.command import Command
+from ledger.domain.course import Spans, unknown_stakeholder, waived
 from ledger.domain.errors import InvalidInput, Refused
 from ledger.domain.events import Event, EventPayload
 from ledger.domain.times import format_instant
@@ -125,44 +128,51 @@ def claimed_dimensions(claims: Claims) -> dict[str, str]:
 
 
 class DealState(NamedTuple):
-    """What `decide` needs to know of a deal, as of now."""
+    """What `decide` needs to know of a deal: its claims as of now, and how it came to them."""
 
     claims: Claims = {}
-    stakeholders: Mapping[str, bool] = {}
-    """Stakeholder -> whether still there."""
-    waivers: Mapping[str, str] = {}
-    """Criterion -> until when it is waived."""
+    stakeholders: frozenset[str] = frozenset()
+    """All that were ever named."""
+    owners: tuple[tuple[str, str | None], ...] = ()
+    """(from when on, who owns it), in the order of time."""
+    outcomes: tuple[tuple[str, str], ...] = ()
+    """(from when on, what the outcome is), in the order of time."""
+    waived: Spans = {}
 
     @property
     def owner(self) -> str | None:
         owner: str | None = claimed(self.claims, "owner")
         return owner
 
-    @property
-    def outcome(self) -> str:
-        return claimed(self.claims, "outcome") or OPEN
+    def owner_at(self, instant: str) -> str | None:
+        """Who owned the deal at an instant in the one spelling."""
+        return next((who for since, who in reversed(self.owners) if since <= instant), None)
+
+    def outcome_at(self, instant: str) -> str:
+        """How the deal stood at an instant in the one spelling."""
+        return next((what for since, what in reversed(self.outcomes) if since <= instant), OPEN)
+
+    def is_waived_at(self, criterion: str, instant: str) -> bool:
+        """Whether a waiver of a criterion is in force at an instant in the one spelling."""
+        return any(start <= instant < end for start, end in self.waived.get(criterion, ()))
 
 
 def evolve(state: DealState, event: Event) -> DealState:
     """The deal after one more event in the fold's order."""
-    payload = event["payload"]
+    payload, at = event["payload"], event["occurred_at"]
     match event["type"]:
         case "stakeholder-added":
-            present = {**state.stakeholders, payload["stakeholder"]: True}
-            return state._replace(stakeholders=present)
-        case "stakeholder-left":
-            present = {**state.stakeholders, payload["stakeholder"]: False}
-            return state._replace(stakeholders=present)
-        case "criterion-waived":
-            waivers = {**state.waivers, payload["criterion"]: payload["ends_at"]}
-            return state._replace(waivers=waivers)
-        case "waiver-revoked":
-            waivers = {k: v for k, v in state.waivers.items() if k != payload["criterion"]}
-            return state._replace(waivers=waivers)
-        case _:
-            claims = dict(state.claims)
-            claim(claims, event)
-            return state._replace(claims=claims)
+            return state._replace(stakeholders=state.stakeholders | {payload["stakeholder"]})
+        case "criterion-waived" | "waiver-revoked":
+            return state._replace(waived=waived([event], state.waived))
+        case "deal-closed" | "deal-reopened":
+            outcomes = (*state.outcomes, (at, payload.get("outcome", OPEN)))
+            state = state._replace(outcomes=outcomes)
+        case "deal-opened" | "deal-revised" if "owner" in payload:
+            state = state._replace(owners=(*state.owners, (at, payload["owner"])))
+    claims = dict(state.claims)
+    claim(claims, event)
+    return state._replace(claims=claims)
 
 
 def decide(state: DealState, command: Command) -> tuple[EventPayload, ...]:
@@ -176,33 +186,54 @@ def decide(state: DealState, command: Command) -> tuple[EventPayload, ...]:
     if isinstance(payload, ev.DealOpened):
         if "opened" in state.claims:
             raise Refused("deal-already-opened", "the deal is already open")
-        return (payload,)
-    if "opened" not in state.claims:
+    elif "opened" not in state.claims:
         raise Refused(
             "unknown-deal", "no such deal has been opened", hint="record its deal-opened first"
         )
-    if "removed" in state.claims:
-        raise Refused("deal-removed", "the deal was removed; nothing can be added to it")
+    _not_removed(state, command)
     rule = _RULES.get(type(payload))
     if rule is not None:
         rule(state, payload, command)
     return (payload,)
 
 
+def _not_removed(state: DealState, command: Command) -> None:
+    """After its removal nothing happens to a deal; what happened before may come to light."""
+    removal = state.claims.get("removed")
+    if removal is None:
+        return
+    removed_at, standing = removal["occurred_at"], command.standing
+    late = format_instant(command.occurred_at) >= removed_at
+    was_late = standing is not None and standing["occurred_at"] >= removed_at
+    if isinstance(command.payload, ev.DealRemoved) or (late and not was_late):
+        raise Refused(
+            "deal-removed", f"the deal was removed at {removed_at}; nothing happens to it after"
+        )
+
+
+def _names_playbook(
+    state: DealState, payload: ev.DealOpened | ev.DealRevised, command: Command
+) -> None:
+    if payload.playbook is not None and not command.keeps("playbook"):
+        command.playbooks.of_deal(payload.playbook)
+
+
+def _stage(state: DealState, payload: ev.StageClaimed, command: Command) -> None:
+    if payload.gate is not None:
+        _known_gate(state, payload.gate, command)
+
+
 def _evidence(state: DealState, payload: ev.EvidenceRecorded, command: Command) -> None:
     _known_criterion(state, payload.criterion, command)
-    if payload.said_by is not None and payload.said_by not in state.stakeholders:
-        raise _unknown_stakeholder(payload.said_by, "said_by")
+    if not command.keeps("said_by"):
+        _known_stakeholder(state, payload.said_by, "said_by")
 
 
 def _waiver(state: DealState, payload: ev.CriterionWaived, command: Command) -> None:
     _known_criterion(state, payload.criterion, command)
-    if command.actor == state.owner:
-        raise Refused(
-            "waiver-by-owner",
-            "the owner of a deal cannot waive its criteria",
-            hint="ask the manager",
-        )
+    at = format_instant(command.occurred_at)
+    if command.actor in {state.owner, state.owner_at(at)}:
+        raise waiver_by_owner()
     if payload.ends_at <= command.occurred_at:
         raise InvalidInput(
             "ends-before-it-starts",
@@ -211,36 +242,55 @@ def _waiver(state: DealState, payload: ev.CriterionWaived, command: Command) -> 
         )
 
 
+def owner_of(events: Iterable[Event]) -> str | None:
+    """The owner of a deal after these events, which are in the fold's order, as corrected."""
+    told = [event["payload"] for event in events if event["type"] in _REVISIONS]
+    return next((payload["owner"] for payload in reversed(told) if "owner" in payload), None)
+
+
+def waiver_by_owner() -> Refused:
+    """The refusal of what would let an owner set a criterion of their own deal aside."""
+    return Refused(
+        "waiver-by-owner",
+        "the owner of a deal cannot waive its criteria",
+        hint="ask the manager",
+    )
+
+
 def _revoke(state: DealState, payload: ev.WaiverRevoked, command: Command) -> None:
-    until = state.waivers.get(payload.criterion)
-    if until is None or until <= format_instant(command.occurred_at):
+    if not state.is_waived_at(payload.criterion, format_instant(command.occurred_at)):
         raise Refused("no-waiver", f"no waiver of {payload.criterion!r} is in force")
 
 
 def _add_stakeholder(state: DealState, payload: ev.StakeholderAdded, command: Command) -> None:
-    if state.stakeholders.get(payload.stakeholder):
-        raise Refused("stakeholder-exists", f"{payload.stakeholder!r} is already a stakeholder")
-    _known_superior(state, payload.reports_to, payload.stakeholder)
+    _known_superior(state, payload, command)
+    _known_role(state, payload.role, command)
 
 
 def _change_stakeholder(state: DealState, payload: ev.StakeholderChanged, command: Command) -> None:
-    if payload.stakeholder not in state.stakeholders:
-        raise _unknown_stakeholder(payload.stakeholder, "stakeholder")
-    _known_superior(state, payload.reports_to, payload.stakeholder)
+    if not command.keeps("stakeholder"):
+        _known_stakeholder(state, payload.stakeholder, "stakeholder")
+    _known_superior(state, payload, command)
+    _known_role(state, payload.role, command)
 
 
 def _stakeholder_left(state: DealState, payload: ev.StakeholderLeft, command: Command) -> None:
-    if payload.stakeholder not in state.stakeholders:
-        raise _unknown_stakeholder(payload.stakeholder, "stakeholder")
-    if not state.stakeholders[payload.stakeholder]:
-        raise Refused("stakeholder-left-already", f"{payload.stakeholder!r} has already left")
+    if not command.keeps("stakeholder"):
+        _known_stakeholder(state, payload.stakeholder, "stakeholder")
 
 
-def _known_superior(state: DealState, reports_to: str | None, stakeholder: str) -> None:
-    if reports_to == stakeholder:
+def _known_superior(
+    state: DealState, payload: ev.StakeholderAdded | ev.StakeholderChanged, command: Command
+) -> None:
+    if payload.reports_to == payload.stakeholder:
         raise InvalidInput("own-manager", "nobody reports to themselves", where="reports_to")
-    if reports_to is not None and reports_to not in state.stakeholders:
-        raise _unknown_stakeholder(reports_to, "reports_to")
+    if not command.keeps("reports_to"):
+        _known_stakeholder(state, payload.reports_to, "reports_to")
+
+
+def _known_stakeholder(state: DealState, stakeholder: str | None, field: str) -> None:
+    if stakeholder is not None and stakeholder not in state.stakeholders:
+        raise unknown_stakeholder(stakeholder, field)
 
 
 def _advance(state: DealState, payload: ev.BuyerAdvanced, command: Command) -> None:
@@ -256,33 +306,21 @@ def _loop(state: DealState, payload: ev.BuyerLooped, command: Command) -> None:
     _known_gate(state, payload.to_gate, command)
 
 
-def _close(state: DealState, payload: ev.DealClosed, command: Command) -> None:
-    if state.outcome != OPEN:
-        raise Refused(
-            "deal-already-closed",
-            f"the deal is already closed ({state.outcome})",
-            hint="reopen it first, or correct the event that closed it",
-        )
-
-
-def _reopen(state: DealState, payload: ev.DealReopened, command: Command) -> None:
-    if state.outcome == OPEN:
-        raise Refused("deal-not-closed", "the deal is open")
-
-
 def _debrief(state: DealState, payload: ev.DebriefHeld, command: Command) -> None:
-    if payload.reviewer == state.owner:
+    if payload.reviewer == state.owner_at(format_instant(command.occurred_at)):
         raise Refused("reviewer-is-owner", "the owner of a deal cannot debrief it")
     for answer in payload.answers:
         _known_criterion(state, answer.criterion, command)
 
 
 def _post_mortem(state: DealState, payload: ev.PostMortemRecorded, command: Command) -> None:
-    if state.outcome == OPEN:
+    if state.outcome_at(format_instant(command.occurred_at)) == OPEN:
         raise Refused("deal-not-closed", "a post-mortem needs a decision; the deal is open")
 
 
 def _known_criterion(state: DealState, criterion: str, command: Command) -> None:
+    if criterion in command.kept_keys():
+        return
     playbook = command.playbooks.of_deal(claimed(state.claims, "playbook"))
     if criterion not in playbook.criteria:
         raise InvalidInput(
@@ -293,6 +331,8 @@ def _known_criterion(state: DealState, criterion: str, command: Command) -> None
 
 
 def _known_gate(state: DealState, gate: str, command: Command) -> None:
+    if gate in command.kept_keys():
+        return
     playbook = command.playbooks.of_deal(claimed(state.claims, "playbook"))
     if gate not in {each.key for each in playbook.gates}:
         raise InvalidInput(
@@ -300,17 +340,28 @@ def _known_gate(state: DealState, gate: str, command: Command) -> None:
         )
 
 
-def _unknown_stakeholder(stakeholder: str, field: str) -> Refused:
-    return Refused(
-        "unknown-stakeholder",
-        f"{stakeholder!r} is not a stakeholder of this deal",
-        where=field,
-        hint="record stakeholder-added first",
-    )
+def _known_role(state: DealState, role: str | None, command: Command) -> None:
+    """People may be met before there is a playbook; one without roles takes any."""
+    key = claimed(state.claims, "playbook")
+    in_force = command.playbooks.in_force
+    if role is None or command.keeps("role") or not in_force or key not in {None, *in_force}:
+        return
+    playbook = command.playbooks.of_deal(key)
+    roles = [each.key for each in playbook.roles]
+    if roles and role not in roles:
+        raise InvalidInput(
+            "unknown-role",
+            f"playbook {playbook.key} {playbook.version} has no role {role!r}",
+            where="role",
+            hint=f"the roles are {', '.join(roles)}",
+        )
 
 
 _Rule: TypeAlias = Callable[[DealState, Any, Command], None]
 _RULES: dict[type[EventPayload], _Rule] = {
+    ev.DealOpened: _names_playbook,
+    ev.DealRevised: _names_playbook,
+    ev.StageClaimed: _stage,
     ev.EvidenceRecorded: _evidence,
     ev.CriterionWaived: _waiver,
     ev.WaiverRevoked: _revoke,
@@ -320,8 +371,6 @@ _RULES: dict[type[EventPayload], _Rule] = {
     ev.BuyerAdvanced: _advance,
     ev.BuyerRegressed: _regress,
     ev.BuyerLooped: _loop,
-    ev.DealClosed: _close,
-    ev.DealReopened: _reopen,
     ev.DebriefHeld: _debrief,
     ev.PostMortemRecorded: _post_mortem,
 }

@@ -49,8 +49,8 @@ from pydantic_core import PydanticCustomError
 
 from ledger.domain.errors import InvalidInput, QledgerError
 from ledger.domain.money import format_amount, minor_units, parse_amount
-from ledger.domain.playbook import Playbook
-from ledger.domain.times import Instant, format_instant, parse_instant, zone
+from ledger.domain.playbook import PublishablePlaybook, Seniority
+from ledger.domain.times import Instant, format_instant, parse_date, parse_instant, zone
 
 Payload: TypeAlias = Mapping[str, Any]
 """A payload as it stands in the envelope: JSON values only, today's shape."""
@@ -112,6 +112,12 @@ def _instant(value: object) -> datetime:
     return parse_instant(value.isoformat() if isinstance(value, datetime) else str(value))
 
 
+def _day(value: object) -> date:
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    return parse_date(value if isinstance(value, str) else repr(value))
+
+
 def _rate(value: object) -> Decimal:
     text = format(value, "f") if isinstance(value, Decimal) else str(value)
     if isinstance(value, float) or not re.fullmatch(r"[0-9]{1,10}(\.[0-9]{1,12})?", text):
@@ -142,6 +148,7 @@ Moment = Annotated[
 Amount = Annotated[
     Decimal, BeforeValidator(_coded(_amount)), PlainSerializer(format_amount, return_type=str)
 ]
+Day = Annotated[date, BeforeValidator(_coded(_day))]
 Percent = Annotated[int, Field(ge=0, le=100, strict=True)]
 Dimensions = Annotated[dict[Key, Label], Field(max_length=32)]
 RevisedDimensions = Annotated[dict[Key, Label | None], Field(max_length=32)]
@@ -235,7 +242,7 @@ class _DealFields(_Model):
     owner: RecordId | None = None
     playbook: Key | None = None
     amount: MoneyValue | None = None
-    close_date: date | None = None
+    close_date: Day | None = None
     products: Annotated[tuple[Name, ...], Field(max_length=50)] | None = None
 
 
@@ -300,7 +307,7 @@ class _StakeholderFields(_Model):
     email: StakeholderEmail | None = None
     title: Label | None = None
     role: Key | None = None
-    seniority: Literal["c_level", "vice_president", "director", "manager", "staff"] | None = None
+    seniority: Seniority | None = None
     influence: Literal["high", "medium", "low"] | None = None
     reports_to: RecordId | None = None
 
@@ -401,8 +408,9 @@ class PlaybookPublished(EventPayload):
     """A whole version of a playbook. `occurred_at` is when it takes effect."""
 
     type = "playbook-published"
+    schema_version = 2
     announceable = True
-    playbook: Playbook
+    playbook: PublishablePlaybook
 
 
 class PlaybookReviewed(EventPayload):
@@ -586,7 +594,24 @@ SCHEMA_VERSIONS: dict[str, int] = {name: model.schema_version for name, model in
 """Type -> the schema version in which it is written today."""
 
 Upcaster: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
-UPCASTERS: dict[tuple[str, int], Upcaster] = {}
+
+
+def _with_roles_and_freshness_by_gate(payload: dict[str, Any]) -> dict[str, Any]:
+    """A playbook from before it had roles, and freshness of its own at later gates: neither."""
+    playbook = payload["playbook"]
+    gates = [
+        {
+            **gate,
+            "criteria": [{"fresher_at": {}, **criterion} for criterion in gate["criteria"]],
+        }
+        for gate in playbook["gates"]
+    ]
+    return {**payload, "playbook": {"roles": [], **playbook, "gates": gates}}
+
+
+UPCASTERS: dict[tuple[str, int], Upcaster] = {
+    (PlaybookPublished.type, 1): _with_roles_and_freshness_by_gate,
+}
 """(type, old schema version) -> the step to the next version."""
 
 

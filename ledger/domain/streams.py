@@ -1,18 +1,25 @@
 """Deciding on any stream: given its events, when a command, then these events.
 
 Law: each kind of stream has one decider: `initial`, `evolve(state, event)` and `decide(state,
-command)`. Corrections and retractions are decided alike for all. The state is the fold of what is
-visible now.
+command)`. The state is the fold of what is visible now; of a playbook also what is announced, since
+a version that was once published never changes.
+
+A correction is decided as the command that it stands for: what the event is to say, and when, on
+the state of the stream without it, by the one who corrects. A command, a correction and a
+retraction alike may bring no new fault into the course of the stream (see `course`), and by a
+retraction or correction the owner of a deal adds nothing to what is waived of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from ledger.domain import deal
 from ledger.domain import events as ev
-from ledger.domain.command import Command, Playbooks, check_times
+from ledger.domain.command import Command, Playbooks, check_actor, check_times
+from ledger.domain.course import DRAFT_ID, adds_waived_time, refuse_new_faults, waived
 from ledger.domain.errors import InvalidInput, Refused
 from ledger.domain.events import (
     CATALOGUE,
@@ -20,12 +27,13 @@ from ledger.domain.events import (
     EventCorrected,
     EventPayload,
     EventRetracted,
+    parse_payload,
     stream_category,
     stream_id,
 )
 from ledger.domain.history import check_act, effective
 from ledger.domain.playbook import Playbook
-from ledger.domain.times import format_instant
+from ledger.domain.times import END_OF_TIME, format_instant
 
 
 class Decider(NamedTuple):
@@ -44,7 +52,8 @@ def decide(events: Sequence[Event], command: Command) -> tuple[EventPayload, ...
         command: what is asked for.
 
     Raises:
-        InvalidInput: `wrong-stream`, `occurred-after-known`, or a rule of the stream's kind.
+        InvalidInput: `wrong-stream`, `invalid-actor`, `occurred-after-known`, or a rule of the
+            stream's kind.
         Refused: a rule of the stream's kind.
     """
     payload = command.payload
@@ -55,14 +64,75 @@ def decide(events: Sequence[Event], command: Command) -> tuple[EventPayload, ...
             f"{payload.type} cannot stand in a {category} stream",
             where=command.stream,
         )
+    check_actor(command)
     check_times(command)
     if isinstance(payload, EventRetracted | EventCorrected):
-        return (check_act(events, payload, command.now),)
+        decided = check_act(events, payload, command.now)
+        if isinstance(decided, EventCorrected):
+            _decide_correction(events, command, decided)
+    else:
+        (decided,) = _decided(events, command)
+    _check_course(events, command, decided)
+    return (decided,)
+
+
+def _decided(events: Iterable[Event], command: Command) -> tuple[EventPayload, ...]:
+    category = stream_category(command.stream)
     decider = DECIDERS[category]
     state = decider.initial
-    for event in effective(events, format_instant(max(command.now, command.occurred_at))):
+    until = END_OF_TIME if category == "playbook" else max(command.now, command.occurred_at)
+    for event in effective(events, format_instant(until)):
         state = decider.evolve(state, event)
     return decider.decide(state, command)
+
+
+def _decide_correction(events: Sequence[Event], command: Command, act: EventCorrected) -> None:
+    """Decide on what the target of a correction is to say, as if it had not been recorded."""
+    target = str(act.target)
+    standing = next(event for event in _all(events) if event["event_id"] == target)
+    told = standing["payload"] if act.payload is None else act.payload
+    in_its_place = command._replace(
+        payload=parse_payload(standing["type"], told),
+        occurred_at=act.occurred_at or datetime.fromisoformat(standing["occurred_at"]),
+        standing=standing,
+    )
+    _decided((event for event in events if event["event_id"] != target), in_its_place)
+
+
+def _check_course(events: Sequence[Event], command: Command, decided: EventPayload) -> None:
+    category = stream_category(command.stream)
+    if category not in {"deal", "person"}:
+        return
+    before, after = _all(events), _all([*events, _draft(events, command, decided)])
+    refuse_new_faults(category, before, after)
+    if category == "deal" and isinstance(decided, EventRetracted | EventCorrected):
+        owner = deal.owner_of(before)
+        if command.actor == owner and adds_waived_time(waived(before), waived(after)):
+            raise deal.waiver_by_owner()
+
+
+def _all(events: Iterable[Event]) -> list[Event]:
+    return effective(events, format_instant(END_OF_TIME))
+
+
+def _draft(events: Sequence[Event], command: Command, decided: EventPayload) -> Event:
+    """The event that a command leads to, as if it had been recorded."""
+    now = format_instant(command.now)
+    return {
+        "position": 1 + max((event["position"] for event in events), default=0),
+        "stream": command.stream,
+        "stream_version": len(events) + 1,
+        "event_id": DRAFT_ID,
+        "type": decided.type,
+        "schema_version": decided.schema_version,
+        "occurred_at": format_instant(command.occurred_at),
+        "known_at": now,
+        "recorded_at": now,
+        "witnessed": True,
+        "actor": command.actor,
+        "source": {"system": ""},
+        "payload": decided.to_json(),
+    }
 
 
 def playbooks_in_force(events: Iterable[Event], valid_at: str) -> Playbooks:
@@ -84,11 +154,16 @@ def playbooks_in_force(events: Iterable[Event], valid_at: str) -> Playbooks:
 
 
 class _Entity(NamedTuple):
-    """Seen types, versions published, whether it has left."""
+    """Seen types, versions published, and (from when on, whether it is there) in time's order."""
 
     seen: frozenset[str] = frozenset()
     versions: frozenset[str] = frozenset()
-    left: bool = False
+    presence: tuple[tuple[str, bool], ...] = ()
+
+    def is_gone_at(self, instant: str) -> bool:
+        """Whether it had left by an instant in the one spelling."""
+        here = next((here for since, here in reversed(self.presence) if since <= instant), True)
+        return not here
 
 
 def _evolve_entity(state: _Entity, event: Event) -> _Entity:
@@ -98,7 +173,8 @@ def _evolve_entity(state: _Entity, event: Event) -> _Entity:
         version = event["payload"]["playbook"]["version"]
         return state._replace(versions=state.versions | {version})
     if kind in {ev.PersonLeft.type, ev.PersonJoined.type}:
-        return state._replace(left=kind == ev.PersonLeft.type)
+        turn = (event["occurred_at"], kind == ev.PersonJoined.type)
+        return state._replace(presence=(*state.presence, turn))
     return state
 
 
@@ -113,6 +189,8 @@ def _decide_account(state: _Entity, command: Command) -> tuple[EventPayload, ...
     if isinstance(payload, ev.EvidenceRecorded):
         playbook = command.playbooks.of_deal(None)
         criterion = playbook.criteria.get(payload.criterion)
+        if payload.criterion in command.kept_keys():
+            return (payload,)
         if criterion is None:
             raise InvalidInput(
                 "unknown-criterion",
@@ -130,11 +208,9 @@ def _decide_account(state: _Entity, command: Command) -> tuple[EventPayload, ...
 
 def _decide_person(state: _Entity, command: Command) -> tuple[EventPayload, ...]:
     payload = command.payload
-    here = ev.PersonJoined.type in state.seen and not state.left
-    if isinstance(payload, ev.PersonJoined):
-        if here:
-            raise Refused("person-already-joined", "the person is already here")
-    elif not here:
+    at = format_instant(command.occurred_at)
+    joins = isinstance(payload, ev.PersonJoined)
+    if not joins and (ev.PersonJoined.type not in state.seen or state.is_gone_at(at)):
         raise Refused("unknown-person", "no such person is here", hint="record person-joined first")
     if getattr(payload, "manager", None) == stream_id(command.stream):
         raise InvalidInput("own-manager", "nobody reports to themselves", where="manager")
@@ -152,7 +228,11 @@ def _decide_playbook(state: _Entity, command: Command) -> tuple[EventPayload, ..
                 f"playbook {payload.playbook.key!r} belongs in its own stream",
                 where=command.stream,
             )
-        if payload.playbook.version in state.versions:
+        changed = command.standing is not None and (
+            payload.playbook.version == command.standing["payload"]["playbook"]["version"]
+            and not command.keeps("playbook")
+        )
+        if changed or payload.playbook.version in state.versions:
             raise Refused(
                 "version-exists",
                 f"version {payload.playbook.version} is already published",

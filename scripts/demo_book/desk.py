@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, NamedTuple
 
-from ledger.domain.events import SETTINGS_STREAM, parse_payload, stream_name
+from ledger.domain.events import SCHEMA_VERSIONS, SETTINGS_STREAM, parse_payload, stream_name
 from ledger.domain.ids import event_id_of
 from ledger.domain.playbook import Playbook
 from ledger.domain.times import format_instant
@@ -92,7 +92,7 @@ class Desk:
                     "event_id": event.id,
                     "stream": event.stream,
                     "type": event.type,
-                    "schema_version": 1,
+                    "schema_version": SCHEMA_VERSIONS[event.type],
                     "actor": event.actor,
                     "source": {"system": SYSTEM, "record": event.record},
                     "occurred_at": format_instant(event.occurred_at),
@@ -188,7 +188,7 @@ def record_adjustments(
     rng = random.Random(f"{seed}/adjustments")
     for quarter in desk.calendar.quarters():
         period = quarter_name(quarter)
-        ends = working_time(rng, quarter_end(quarter)).replace(hour=23, minute=59, second=59)
+        ends = datetime.combine(quarter_end(quarter) + timedelta(days=1), time.min, UTC)
         for rep in REPS:
             called = calls.get((period, rep.id))
             if called is None:

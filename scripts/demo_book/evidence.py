@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from ledger.domain.events import stream_name
 from ledger.domain.playbook import Criterion, Gate, Playbook, parse_playbook
 from ledger.domain.times import format_instant
+from projections.fold.rulebook import Rulebook
 from scripts.demo_book import words
 from scripts.demo_book.cast import (
     PERSON,
@@ -31,9 +32,9 @@ from scripts.demo_book.life import GATES, Life, Step
 PLAYBOOK_FILE = Path(__file__).parents[2] / "ledger" / "playbooks" / "buyers_journey.toml"
 
 _DILIGENCE = {
-    Habit.STEADY: 0.97,
-    Habit.SANDBAGGER: 0.95,
-    Habit.OPTIMIST: 0.82,
+    Habit.STEADY: 0.99,
+    Habit.SANDBAGGER: 0.98,
+    Habit.OPTIMIST: 0.88,
     Habit.INFLATOR: 0.55,
 }
 """The share of the exit criteria for which a seller records evidence at all."""
@@ -78,6 +79,7 @@ class _Story:
         """Criterion -> the evidence on it, in the order told."""
         self.meetings: list[datetime] = []
         self.gates: dict[str, Gate] = {gate.key: gate for gate in playbook.gates}
+        self.rulebook = Rulebook(playbook, cause=0)
         self.alone = self.life.fate == "no_decision" and self.rng.random() < 0.3
         """Only one contact: nobody else at the buyer was ever met."""
 
@@ -116,6 +118,7 @@ class _Story:
             for criterion in gate.criteria
             if self.rng.random() < diligence * (1 if criterion.mandatory else 0.55)
         ]
+        planned += self._enough_besides(gate, planned, since, until, diligence)
         planned += self._reconfirmed(step.gate, since, until, diligence)
         for at, criterion, again in sorted(planned, key=lambda plan: plan.at):
             self._say(criterion, "supports", at, again=again)
@@ -123,6 +126,19 @@ class _Story:
         if self.rng.random() < 0.15:
             reason = self.rng.choice(words.ADVANCED)
             self._write("buyer-advanced", {"gate": gate.key, "reason": reason}, until)
+
+    def _enough_besides(
+        self, gate: Gate, planned: list[_Planned], since: datetime, until: datetime,
+        diligence: float,
+    ) -> list[_Planned]:  # fmt: skip
+        """A diligent seller asks for as many of the optional criteria as the gate wants."""
+        asked = {plan.criterion.key for plan in planned}
+        optional = [each for each in gate.criteria if not each.mandatory]
+        missing = gate.threshold - sum(each.key in asked for each in optional)
+        left = [each for each in optional if each.key not in asked]
+        if missing <= 0 or self.rng.random() > diligence:
+            return []
+        return [_Planned(self._between(since, until), each, again=False) for each in left[:missing]]
 
     def _reconfirmed(
         self, gate: int, since: datetime, until: datetime, diligence: float
@@ -132,11 +148,11 @@ class _Story:
         for earlier in GATES[:gate]:
             for criterion in self.gates[earlier].criteria:
                 last = next(reversed(self.told.get(criterion.key, [])), None)
-                fresh = timedelta(days=criterion.fresh_for_days or 3650)
-                runs_out = last is not None and last.occurred_at + fresh < until + timedelta(
-                    days=20
-                )
-                if runs_out and criterion.mandatory and self.rng.random() < diligence - 0.12:
+                fresh = self.rulebook.criteria[criterion.key].fresh[gate + 1]
+                if last is None or fresh is None:
+                    continue
+                runs_out = last.occurred_at + fresh < until + timedelta(days=30)
+                if runs_out and self.rng.random() < diligence:
                     due.append(_Planned(self._between(since, until), criterion, again=True))
         return due
 

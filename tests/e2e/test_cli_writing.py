@@ -94,6 +94,23 @@ def test_evidence_is_recorded_against_the_playbook(fresh: Qledger) -> None:
     assert (refused.status, refused.code) == (2, "unknown-criterion")
 
 
+def test_an_owner_extends_no_waiver_by_correcting_it(fresh: Qledger) -> None:
+    fresh.ok_here("playbook", "publish", "buyers_journey")
+    fresh.ok_here("record", "deal:D1", "deal-opened", OPENED, "--actor", "ann")
+    waiver = {
+        "criterion": "discovery_meeting_scheduled",
+        "reason": "A pilot",
+        "ends_at": "2099-06-01T00:00:00Z",
+    }
+    spelt = orjson.dumps(waiver).decode()
+    fresh.ok_here("record", "deal:D1", "criterion-waived", spelt, "--actor", "mia")
+    longer = orjson.dumps({**waiver, "ends_at": "2199-06-01T00:00:00Z"}).decode()
+    correct = ["correct", "deal:D1", "3", "--reason", "x", "--payload", longer, "--actor"]
+    refused = fresh.here(*correct, "ann")
+    assert (refused.status, refused.code) == (3, "waiver-by-owner")
+    fresh.ok_here(*correct, "mia")
+
+
 def test_events_go_out_and_come_back_equal(fresh: Qledger, tmp_path: Path) -> None:
     events = [
         {"stream": "deal:X", "type": "deal-opened", "event_id": EVENT_ID, "actor": "crm",
@@ -117,6 +134,9 @@ def test_events_go_out_and_come_back_equal(fresh: Qledger, tmp_path: Path) -> No
     [
         (["record", "deal:N", "deal-opened", "{"], 2, "invalid-json"),
         (["record", "deal:N", "deal-opened", "[]"], 2, "invalid-json"),
+        (["record", "deal:N", "deal-opened", '{"name": "A", "name": "B"}'], 2, "duplicate-key"),
+        (["record", "deal:N", "deal-opened", '{"close_date": 1764892800}'], 2, "invalid-date"),
+        (["record", "deal:N", "deal-opened", "{}", "--actor", "ann "], 2, "invalid-actor"),
         (["record", "deal:N", "deal-opend", "{}"], 2, "unknown-event-type"),
         (["record", "lead:N", "deal-opened", "{}"], 2, "invalid-stream"),
         (["record", "person:N", "deal-opened", "{}"], 2, "wrong-stream"),

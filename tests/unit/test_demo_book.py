@@ -15,13 +15,15 @@ from typing import Any
 import pytest
 
 from ledger.connectors.mapping import load_mapping
+from ledger.domain.calendar import FiscalCalendar
 from ledger.domain.events import CATALOGUE, TYPES, parse_payload, stream_category
 from ledger.domain.ids import event_id_of
 from ledger.domain.playbook import Playbook
-from ledger.domain.times import format_instant, parse_instant
+from ledger.domain.times import MICROSECOND, end_of_day, format_instant, parse_instant
 from scripts.demo_book.files import write_book
 
 Row = dict[str, str]
+CALENDAR = FiscalCalendar()
 STAGE_ORDER = (
     "Prospecting",
     "Qualification",
@@ -288,6 +290,10 @@ def test_every_kind_of_practice_is_there(book: Book) -> None:
     }
     assert {name: found[name] for name in at_least if found[name] < at_least[name]} == {}
     adjusted = book.of_type("forecast-adjusted")
+    for event in adjusted:
+        period = CALENDAR.period(event["payload"]["period"])
+        next_day = format_instant(end_of_day(period.last_day, CALENDAR.zone) + MICROSECOND)
+        assert event["payload"]["expires_at"] == next_day
     assert {event["payload"].get("haircut_percent") for event in adjusted} == {50, 15, 5, None}
 
 

@@ -17,7 +17,7 @@ from ledger.domain.envelope import decode, prepare, splice
 from ledger.domain.errors import QledgerError
 from ledger.domain.events import Draft, Event, EventPayload, Source, parse_payload
 from ledger.domain.ids import event_id_of
-from ledger.domain.playbook import Criterion, Gate, Playbook
+from ledger.domain.playbook import Criterion, Gate, Playbook, Role
 from ledger.domain.streams import decide
 from ledger.domain.times import Instant, format_instant, parse_instant
 
@@ -139,6 +139,8 @@ PLAYBOOK = Playbook(
     ),
 )
 PLAYBOOKS = Playbooks({"basic": PLAYBOOK})
+ROLES = (Role(key="payer", name="Payer", authority=True), Role(key="user", name="User"))
+PLAYBOOKS_WITH_ROLES = Playbooks({"basic": PLAYBOOK.model_copy(update={"roles": ROLES})})
 NO_PLAYBOOKS = Playbooks()
 NOW = "2026-03-31"
 

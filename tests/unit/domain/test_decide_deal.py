@@ -9,6 +9,7 @@ from ledger.domain.events import CATALOGUE, EventPayload
 from tests.unit.domain.builders import (
     NO_PLAYBOOKS,
     PLAYBOOK,
+    PLAYBOOKS_WITH_ROLES,
     Scenario,
     given,
     money,
@@ -247,6 +248,31 @@ def test_a_stakeholder_reports_to_another_known_one() -> None:
     known.when(changed("tim", reports_to="noa")).refused("unknown-stakeholder")
     known.when(stakeholder("eve", reports_to="eve")).refused("own-manager")
     known.when(changed("tim", reports_to="tim")).refused("own-manager")
+
+
+def test_a_stakeholder_has_a_role_of_the_deals_playbook() -> None:
+    known = given(opened(), stakeholder("zoe"))
+    for asked in (stakeholder("tim", role="payer"), changed("zoe", role="user")):
+        known.when(asked, playbooks=PLAYBOOKS_WITH_ROLES).accepted()
+    for asked in (stakeholder("tim", role="oracle"), changed("zoe", role="oracle")):
+        refused = known.when(asked, playbooks=PLAYBOOKS_WITH_ROLES)
+        assert refused.refused("unknown-role", where="role").hint == "the roles are payer, user"
+    for asked in (stakeholder("tim"), changed("zoe", role=None), changed("zoe", title="CFO")):
+        known.when(asked, playbooks=PLAYBOOKS_WITH_ROLES).accepted()
+
+
+def test_roles_are_those_of_the_playbook_that_the_deal_names() -> None:
+    both = Playbooks({"first": PLAYBOOK, **PLAYBOOKS_WITH_ROLES.in_force})
+    asked = stakeholder("zoe", role="oracle")
+    open_deal().when(asked, playbooks=both).accepted()
+    open_deal(playbook="basic").when(asked, playbooks=both).refused("unknown-role")
+
+
+def test_any_role_will_do_where_no_playbook_says_which_there_are() -> None:
+    asked = stakeholder("zoe", role="oracle")
+    open_deal().when(asked).accepted()
+    open_deal().when(asked, playbooks=NO_PLAYBOOKS).accepted()
+    open_deal(playbook="gone").when(asked, playbooks=PLAYBOOKS_WITH_ROLES).accepted()
 
 
 # --- the buyer's moves ----------------------------------------------------------------------------

@@ -130,8 +130,10 @@ def test_a_version_of_a_playbook_is_published_once_in_its_own_stream() -> None:
 
 def test_a_version_announced_ahead_is_taken_already() -> None:
     ahead = given(stream=BOOK)
-    ahead.log.record(published("2"), "2026-03-01", stream=BOOK, recorded_at="2026-01-01")
-    ahead.when(published("2"), occurred_at="2026-06-01").refused("version-exists")
+    ahead.log.record(published("2"), "2026-06-01", stream=BOOK, recorded_at="2026-01-01")
+    for day in (NOW, "2026-09-01"):
+        ahead.when(published("2"), occurred_at=day).refused("version-exists")
+        ahead.when(published("3"), occurred_at=day).accepted()
 
 
 def test_only_a_published_playbook_is_reviewed() -> None:

@@ -204,9 +204,9 @@ def test_an_amount_is_written_plainly(given: object, spelled: str) -> None:
 @pytest.mark.parametrize(
     ("event_type", "fields", "code"),
     [
-        ("deal-opened", {"close_date": "31/03/2026"}, "invalid-payload"),
-        ("deal-opened", {"close_date": "2026-02-30"}, "invalid-payload"),
-        ("deal-opened", {"close_date": "20260331"}, "invalid-payload"),
+        ("deal-opened", {"close_date": "31/03/2026"}, "invalid-date"),
+        ("deal-opened", {"close_date": "2026-02-30"}, "invalid-date"),
+        ("deal-opened", {"close_date": "20260331"}, "invalid-date"),
         ("deal-opened", {"playbook": "Not A Key"}, "invalid-payload"),
         ("deal-opened", {"playbook": "k" * 65}, "invalid-payload"),
         ("deal-opened", {"products": ["x"] * 51}, "too-many-parts"),

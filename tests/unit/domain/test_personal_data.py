@@ -98,8 +98,10 @@ def test_a_field_that_sounds_personal_has_been_decided_on() -> None:
     ids_of_people = {("evidence-recorded", "said_by")}
     playbook = {
         ("playbook-published", "playbook.name"),
+        ("playbook-published", "playbook.roles.name"),
         ("playbook-published", "playbook.gates.name"),
         ("playbook-published", "playbook.gates.criteria.said_by_role"),
+        ("playbook-published", "playbook.gates.criteria.said_by_seniority"),
     }
     decided = set(PERSONAL_FIELDS) | NAMES_OF_THINGS | FREE_TEXT_ABOUT_WORK
     assert telling == decided | ids_of_people | playbook

@@ -23,6 +23,7 @@ from ledger.domain.errors import (
 )
 from ledger.domain.events import Draft, EventCorrected, Source, parse_payload, upcast
 from ledger.domain.ids import event_id_of
+from ledger.domain.json_text import parse_object
 from ledger.domain.money import parse_amount
 from ledger.domain.playbook import parse_playbook
 from ledger.domain.streams import decide
@@ -110,11 +111,14 @@ REFUSALS: dict[str, tuple[type[QledgerError], Callable[[], object]]] = {
         InvalidInput,
         lambda: _decide(_open(), payload("criterion-waived", **_WAIVER), by="mia"),
     ),
+    "duplicate-key": (InvalidInput, lambda: parse_object('{"a": 1, "a": 2}', what="it")),
     "event-too-large": (InvalidInput, lambda: _prepare(_corrected({"name": "x" * 70_000}))),
+    "invalid-actor": (InvalidInput, lambda: _decide(_open(), revised(name="x"), by="ann ")),
     "invalid-amount": (InvalidInput, lambda: parse_amount("much")),
     "invalid-as-of": (InvalidInput, lambda: parse_as_of("soon")),
     "invalid-date": (InvalidInput, lambda: parse_date("31/03/2026")),
     "invalid-horizon": (InvalidInput, lambda: Basis(builders.EPOCH, builders.EPOCH, -1)),
+    "invalid-json": (InvalidInput, lambda: parse_object("[]", what="it")),
     "invalid-instant": (InvalidInput, lambda: parse_instant("2026-03-31T17:00:00")),
     "invalid-payload": (InvalidInput, lambda: parse_payload("deal-opened", {"name": ""})),
     "invalid-period": (InvalidInput, lambda: FiscalCalendar().period("2026-Q5")),
@@ -163,6 +167,14 @@ REFUSALS: dict[str, tuple[type[QledgerError], Callable[[], object]]] = {
         InvalidInput,
         lambda: _decide(_open(), payload("buyer-advanced", gate="moon")),
     ),
+    "unknown-role": (
+        InvalidInput,
+        lambda: _decide(
+            _open(),
+            payload("stakeholder-added", stakeholder="zoe", name="Zoe", role="oracle"),
+            playbooks=builders.PLAYBOOKS_WITH_ROLES,
+        ),
+    ),
     "unknown-rules": (
         InvalidInput,
         lambda: Basis(builders.EPOCH, builders.EPOCH, 0, rules="0"),
@@ -202,6 +214,12 @@ REFUSALS: dict[str, tuple[type[QledgerError], Callable[[], object]]] = {
         Refused,
         lambda: _decide(
             _person(), payload("person-assessed", aspect="urgency", score=1, assessor="ann")
+        ),
+    ),
+    "before-opening": (
+        Refused,
+        lambda: _decide(
+            _open(), payload("deal-closed", outcome="won"), occurred_at="2025-12-31"
         ),
     ),
     "cannot-correct-an-act": (
