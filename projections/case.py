@@ -4,7 +4,8 @@ Law: a piece of evidence - a word for or against a criterion, or the buyer's goi
 *late* when it became known more than `LATE_AFTER_DAYS` days after it happened, or happened by the
 decision and became known after it. What it would have changed is told at the instant at which it
 happened (at the opening, where it is older), three times: as known then, had this one piece been
-known too, and in hindsight, with everything that became known since.
+known too, and in hindsight, with everything that became known since. It would have changed
+something where, known too, the deal had stood elsewhere or in another category.
 """
 
 from __future__ import annotations
@@ -155,9 +156,14 @@ def _late_entry(event: Event, case: Case, events: Events) -> dict[str, Any]:
         "what": summary(event),
         "compared_at": at,
         **told,
-        "would_have_changed": told["as_known_then"] != told["with_it"],
+        "would_have_changed": _place(sides["as_known_then"]) != _place(sides["with_it"]),
         "because": opened((event["position"],), events),
     }
+
+
+def _place(known: Known | None) -> tuple[str | None, str] | None:
+    """Where a deal stands, and in which category."""
+    return None if known is None else (known.qualification.stands_at, known.verdict.category)
 
 
 def _acts_on(event: Event, case: Case) -> Iterator[int]:

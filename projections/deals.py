@@ -35,7 +35,9 @@ def deal_as_dict(book: Book, book_deal: BookDeal) -> dict[str, Any]:
         "outcome": deal.outcome,
         "category": str(deal.category),
         "team": deal_dimension(deal, "team", book.directory),
-        "headline": headline(deal, book_deal.qualification, book_deal.verdict),
+        "headline": headline(
+            deal, book_deal.qualification, book_deal.verdict, book_deal.findings(book.calendar)
+        ),
         "evidenced": evidenced_as_dict(book_deal, events),
         "claims": {
             field: {"value": value, "because": event_facts(events[causes[field]])}

@@ -6,13 +6,14 @@ names criteria, gates and roles, never people: who said something is in the even
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ledger.domain.deal import OPEN
 from ledger.domain.events import Event
 from projections.fold.claims import ClaimedDeal
 from projections.fold.criterion import Judgement, Rule, Status
+from projections.fold.findings import Finding
 from projections.fold.gates import (
     CriterionState,
     GateState,
@@ -25,6 +26,9 @@ from projections.fold.rulebook import Rulebook
 from projections.fold.verdict import Verdict, VerdictRule
 from projections.qualified import BookDeal
 from projections.timeline import event_facts
+
+WORST = "probability-without-authority"
+"""The finding that is told with a deal's headline."""
 
 Events = Mapping[int, Event]
 """Position -> event: what answers open their causes with."""
@@ -221,8 +225,10 @@ def _was_lost(state: CriterionState) -> bool:
     return state.status is Status.STALE or state.status is Status.CONTRADICTED
 
 
-def headline(claimed: ClaimedDeal, deal: Qualification, verdict: Verdict) -> str:
-    """Claimed and evidenced, side by side, in one breath."""
+def headline(
+    claimed: ClaimedDeal, deal: Qualification, verdict: Verdict, noticed: Iterable[Finding] = ()
+) -> str:
+    """Claimed and evidenced, side by side, in one breath, with what is worst of the findings."""
     probability = claimed.probability
     sure = "" if probability is None else f", {probability} %"
     said = f"Claimed: {plain(claimed.category)}{sure}."
@@ -234,7 +240,9 @@ def headline(claimed: ClaimedDeal, deal: Qualification, verdict: Verdict) -> str
     if deal.stands_at is not None:
         name = _gate_name(deal, deal.stands_at)
         where = f"stands at {name} since {day(deal.stands_since)}"
-    return f"{said} Evidenced: {plain(verdict.category)}, {where}: {standing_reason(deal)}."
+    worst = "".join(f" {each.sentence}" for each in noticed if each.rule == WORST)
+    evidenced = f"Evidenced: {plain(verdict.category)}, {where}: {standing_reason(deal)}."
+    return f"{said} {evidenced}{worst}"
 
 
 def judgement_as_dict(judgement: Judgement, events: Events) -> dict[str, Any]:

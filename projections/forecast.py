@@ -348,7 +348,6 @@ class Forecast:
             }
             for (measure, category), cell in totals.items()
             for currency, amount in cell.amounts.items()
-            if amount
-            and (to is None or conversion_rate(currency, to, self.settings.rates) is None)
+            if amount and (to is None or conversion_rate(currency, to, self.settings.rates) is None)
         ]
         return sorted(missing, key=lambda each: tuple(each.values()))

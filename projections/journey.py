@@ -22,7 +22,7 @@ from projections.explain import (
     opened,
 )
 from projections.fold.criterion import Stakeholder
-from projections.fold.findings import Finding, findings
+from projections.fold.findings import Finding
 from projections.fold.gates import Change, CriterionState, GateState, Loop, Move, Qualification
 from projections.fold.rulebook import Rulebook, reviews_at
 from projections.forecast import counts_in
@@ -30,11 +30,6 @@ from projections.qualified import BookDeal
 from projections.timeline import event_facts
 
 AHEAD_DAYS_MAX = 3650
-
-
-def findings_of(book: Book, deal: BookDeal) -> list[Finding]:
-    """A deal's claims held against its evidence; see `projections.fold.findings`."""
-    return findings(deal.claimed, deal.qualification, deal.verdict, book.calendar)
 
 
 def gates_as_dict(book: Book, deal: BookDeal, *, ahead_until: str | None = None) -> dict[str, Any]:
@@ -51,14 +46,14 @@ def gates_as_dict(book: Book, deal: BookDeal, *, ahead_until: str | None = None)
         placed.
     """
     found = deal.ahead(ahead_until)
-    noticed = findings_of(book, deal)
+    noticed = deal.findings(book.calendar)
     events = book.causes(_positions(deal, found, noticed))
     rulebook = found.rulebook
     return {
         "basis": book.basis.as_dict(),
         "deal": deal.deal_id,
         "name": deal.claimed.name,
-        "headline": headline(deal.claimed, found, deal.verdict),
+        "headline": headline(deal.claimed, found, deal.verdict, noticed),
         "claimed": {
             "category": str(deal.claimed.category),
             "probability": deal.claimed.probability,
@@ -245,7 +240,7 @@ def findings_rows(book: Book, *, period: str | None = None, owner: str | None = 
     found = [
         (deal, finding)
         for deal in _open_deals(book, period, owner)
-        for finding in findings_of(book, deal)
+        for finding in deal.findings(book.calendar)
         if rule is None or finding.rule == rule
     ]
     events = book.causes({cause for _deal, finding in found for cause in finding.causes})

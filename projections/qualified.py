@@ -10,9 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
+from ledger.domain.calendar import FiscalCalendar
 from ledger.domain.deal import OPEN
 from ledger.domain.events import Event
 from projections.fold.claims import ClaimedDeal, claimed_deal
+from projections.fold.findings import Finding, findings
 from projections.fold.gates import Qualification
 from projections.fold.qualification import QUALIFYING_TYPES, qualify
 from projections.fold.rulebook import PlaybookHistory
@@ -93,6 +95,10 @@ class BookDeal:
     def verdict(self) -> Verdict:
         """What may be projected from it on its evidence."""
         return no_evidence_no_revenue(self.qualification)
+
+    def findings(self, calendar: FiscalCalendar) -> list[Finding]:
+        """Its claims held against its evidence; the calendar says when a close date is over."""
+        return findings(self.claimed, self.qualification, self.verdict, calendar)
 
     @property
     def unproven(self) -> bool:

@@ -39,7 +39,7 @@ def load_demo_book(environment: dict[str, str], folder: Path) -> None:
     subprocess.run(run, cwd=ROOT, env=environment, check=True, capture_output=True)
     mapping = ["--mapping", str(folder / "calls.toml")]
     for arguments in (
-        ["salesforce", str(folder)],
+        ["salesforce", str(folder), "--mapping", str(folder / "stages.toml")],
         *(["calls", str(folder / f"{sheet}.csv"), *mapping] for sheet in ("calls", "quotas", "fx")),
         ["events", str(folder / "evidence.ndjson")],
     ):

@@ -70,8 +70,10 @@ def _place(move: Move, rulebook: Rulebook, before: int | None) -> int | None:
     """Index of the gate that a move leads to; None where it is no place of this version."""
     if move.to_gate is not None:
         return rulebook.gate_index.get(move.to_gate)
-    if move.criteria or move.kind is MoveKind.PLAYBOOK_CHANGED:
+    if move.criteria:
         return len(rulebook.gates)
+    if move.kind is MoveKind.PLAYBOOK_CHANGED:  # to a version, which is its cause, or to none
+        return len(rulebook.gates) if move.causes else None
     return before
 
 

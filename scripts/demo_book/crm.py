@@ -50,6 +50,8 @@ LOST = Stage("Closed Lost", 0, "Omitted", closed=True)
 NO_DECISION = Stage("Closed No Decision", 0, "Omitted", closed=True)
 STAGES = (*OPEN_STAGES, WON, LOST, NO_DECISION)
 _STAGE_BEFORE_GATE = (0, 1, 2, 3, 4, 6)
+GATE_OF_STAGE = (0, 1, 2, 3, 4, 4, 5)
+"""By open stage, the gate before which a deal in it stands."""
 _CLOSING = {"won": WON, "lost": LOST, "no_decision": NO_DECISION}
 
 API_CATEGORY = {

@@ -10,7 +10,7 @@ from pathlib import Path
 from scripts.demo_book import calls, crm, evidence
 from scripts.demo_book.cast import PEOPLE, Calendar, make_accounts, quarter_name
 from scripts.demo_book.desk import record_adjustments, team_on
-from scripts.demo_book.life import make_lives
+from scripts.demo_book.life import GATES, make_lives
 
 SEED = 7
 ANCHOR = date(2026, 11, 1)
@@ -56,6 +56,17 @@ to = "to"
 rate = "rate"
 """
 
+STAGES_HEAD = "# Which gate of the buyer's journey a stage of the CRM stands before.\n"
+
+
+def stages_mapping() -> str:
+    """What `import salesforce --mapping` reads: the gate of each open stage."""
+    tables = (
+        f'\n[stages."{stage.name}"]\ngate = "{GATES[gate]}"\n'
+        for stage, gate in zip(crm.OPEN_STAGES, crm.GATE_OF_STAGE, strict=True)
+    )
+    return STAGES_HEAD + "".join(tables)
+
 
 def write_book(folder: Path, *, seed: int = SEED, anchor: date = ANCHOR) -> dict[str, int]:
     """Write the book and say how many rows each file has.
@@ -89,6 +100,7 @@ def write_book(folder: Path, *, seed: int = SEED, anchor: date = ANCHOR) -> dict
     lines = list(desk.lines())
     _write_text(folder / "evidence.ndjson", "".join(f"{line}\n" for line in lines))
     _write_text(folder / "calls.toml", MAPPING)
+    _write_text(folder / "stages.toml", stages_mapping())
     return counts | {"evidence.ndjson": len(lines)}
 
 

@@ -72,6 +72,7 @@ class Model:
         self.status: dict[str, str] = {}
         self.gate: dict[str, str] = {}
         self.met_once: set[str] = set()
+        self.while_won: set[int] = set()
         self.loops = 0
         for instant in sorted({self.opened, *self._breakpoints(valid_at)}):
             self._live_through(instant)
@@ -98,8 +99,13 @@ class Model:
         self.now = now
         self.past = [e for e in self.own if e["occurred_at"] <= now]
         fresh = [e for e in self.past if e["occurred_at"] == now or now == self.opened]
-        if self.outcome == "open" or (self.outcome == "won" and self.version is None):
+        another = any(
+            "playbook" in e["payload"] and e["occurred_at"] == now for e in [*fresh, *self.versions]
+        )
+        if self.outcome == "open" or (self.outcome == "won" and self.version is None and another):
             self._choose_version()
+        if self.outcome == "won":
+            self.while_won |= {e["position"] for e in fresh}
         if self.outcome in {"open", "won"}:
             self._go_back([gate for e in fresh if (gate := self._back(e)) is not None])
         self._settle()
@@ -233,7 +239,9 @@ class Model:
         against += [
             e["occurred_at"]
             for e in self.past
-            if (back := self._back(e)) is not None and back <= gate
+            if (back := self._back(e)) is not None
+            and back <= gate
+            and (gate < self._decision() or e["position"] in self.while_won)
         ]
         newer = [
             e

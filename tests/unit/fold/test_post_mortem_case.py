@@ -141,8 +141,18 @@ def test_one_late_piece_alone_may_change_nothing_where_several_together_did() ->
     story.shows("fit_confirmed", "2026-01-10", known="2026-02-01")
     story.shows("price_seen", "2026-01-10", known="2026-02-01")
     _fit, price = late(story)
-    assert price["with_it"]["stands_at"] == "problem"
+    assert (price["with_it"]["stands_at"], price["with_it"]["criterion"]) == ("problem", "met")
+    assert (price["with_it"]["category"], price["would_have_changed"]) == ("pipeline", True)
     assert price["in_hindsight"]["stands_at"] == "sign"
+
+
+def test_a_late_piece_that_moves_the_deal_nowhere_would_have_changed_nothing() -> None:
+    story = Story()
+    story.shows("fit_confirmed", "2026-01-08")
+    story.shows("legal_named", "2026-01-10", known="2026-02-01")
+    (entry,) = late(story)
+    assert (entry["as_known_then"]["criterion"], entry["with_it"]["criterion"]) == ("unmet", "met")
+    assert entry["would_have_changed"] is False
 
 
 def test_a_late_word_of_the_buyers_going_back_is_late_evidence() -> None:

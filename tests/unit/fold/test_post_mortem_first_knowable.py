@@ -18,9 +18,9 @@ from tests.unit.domain.builders import Log, at, money, opened, payload, revised,
 from tests.unit.fold.reviewing import CALENDAR, LATER, Story, by_position, evidence
 
 
-def at_signature(**fields: str) -> Story:
+def at_signature() -> Story:
     """A deal whose evidence stands at the signature since 10 January: commit."""
-    story = Story(**fields)
+    story = Story()
     story.shows("fit_confirmed", "2026-01-08")
     story.shows("price_seen", "2026-01-10")
     return story

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -35,7 +36,7 @@ def test_a_band_says_where_it_begins_and_ends() -> None:
     assert band_as_dict(None, DOLLARS) is None
 
 
-def won(deal: str, through: int, *, outcome: str = "won", **fields: object) -> Story:
+def won(deal: str, through: int, *, outcome: str = "won", **fields: Any) -> Story:
     """A deal decided on 1 March that got through so many gates on its evidence."""
     story = Story(deal, **fields)
     for criterion, day in [
@@ -53,7 +54,7 @@ def most_similar(story: Story, *others: Story, settings: LedgerSettings = DOLLAR
     return None if found is None else found.deal_id
 
 
-def lost(through: int = 1, **fields: object) -> Story:
+def lost(through: int = 1, **fields: Any) -> Story:
     return won("L", through, outcome="lost", **fields)
 
 

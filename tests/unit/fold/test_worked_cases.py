@@ -338,6 +338,18 @@ def _each(
     return read
 
 
+def _history(answer: Answer, expected: Row) -> Any:
+    """Criterion -> when it turned, and into what."""
+    return {
+        key: [
+            {"at": change.at, "to": change.after.status.value}
+            for change in answer.there.changes
+            if change.criterion == key
+        ]
+        for key in expected
+    }
+
+
 def _version(answer: Answer, _expected: str) -> str:
     rulebook = answer.there.rulebook
     return "none" if rulebook is None else rulebook.label
@@ -360,6 +372,7 @@ READ: Mapping[str, Callable[[Answer, Any], Any]] = {
     "so_since": _by_criterion(lambda _, state: state.since),
     "lapses_at": _by_criterion(lambda _, state: state.judgement.lapses_at or "never"),
     "because": _by_criterion(lambda answer, state: answer.given.named(state.judgement.causes)),
+    "history": _history,
     "gates": _by_gate(lambda _, state: state.status.value),
     "gates_since": _by_gate(lambda _, state: state.since),
     "gates_because": _by_gate(lambda answer, state: answer.given.named(state.causes)),
