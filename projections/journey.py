@@ -21,6 +21,7 @@ from projections.explain import (
     move_sentence,
     opened,
 )
+from projections.fold.claimed_journey import ClaimedJourney, claimed_journey
 from projections.fold.criterion import Stakeholder
 from projections.fold.findings import Finding
 from projections.fold.gates import Change, CriterionState, GateState, Loop, Move, Qualification
@@ -42,12 +43,14 @@ def gates_as_dict(book: Book, deal: BookDeal, *, ahead_until: str | None = None)
 
     Returns:
         JSON: `basis`, `deal`, `name`, `headline`, `claimed`, `evidenced`, `playbook`, `gates[]`
-        with `criteria[]`, `moves[]`, `loops[]`, `findings[]`, `upcoming[]`, and what could not be
-        placed.
+        with `criteria[]`, `moves[]`, `loops[]`, `claimed_journey`, `findings[]`, `upcoming[]`, and
+        what could not be placed.
     """
     found = deal.ahead(ahead_until)
     noticed = deal.findings(book.calendar)
-    events = book.causes(_positions(deal, found, noticed))
+    claims = claimed_journey(deal.deal_id, deal.events, book.valid_at, deal.judge.playbooks)
+    assert claims is not None  # noqa: S101 - the deal is in the book
+    events = book.causes(_positions(deal, found, noticed) | _claim_positions(claims))
     rulebook = found.rulebook
     return {
         "basis": book.basis.as_dict(),
@@ -75,6 +78,7 @@ def gates_as_dict(book: Book, deal: BookDeal, *, ahead_until: str | None = None)
         ],
         "moves": [_move(move, found, events) for move in found.moves],
         "loops": [_loop(loop, events) for loop in found.loops],
+        "claimed_journey": _claimed_journey(claims, events),
         "findings": [finding_as_dict(finding, events) for finding in noticed],
         "upcoming": [_change(change, found, events) for change in found.upcoming],
         "upcoming_moves": [_move(move, found, events) for move in found.upcoming_moves],
@@ -182,6 +186,40 @@ def _loop(loop: Loop, events: Events) -> dict[str, Any]:
         "again_at": loop.again_at,
         "lost_by": opened(loop.lost_by, events),
         "again_by": opened(loop.again_by, events),
+    }
+
+
+def _claimed_journey(claims: ClaimedJourney, events: Events) -> dict[str, Any]:
+    """The way that the CRM claims: back and forth between its stages, and again."""
+    return {
+        "scale": None if claims.scale is None else str(claims.scale),
+        "moves": [
+            {
+                "at": move.at,
+                "kind": str(move.kind),
+                "from_stage": move.origin.stage,
+                "to_stage": move.target.stage,
+                "because": opened(move.causes, events),
+            }
+            for move in claims.moves
+        ],
+        "loops": [
+            {
+                "stage": loop.stage,
+                "gate": loop.gate,
+                "lost_at": loop.lost_at,
+                "again_at": loop.again_at,
+                "because": opened((loop.lost_by, loop.again_by), events),
+            }
+            for loop in claims.loops
+        ],
+        "without_place": list(claims.without_place),
+    }
+
+
+def _claim_positions(claims: ClaimedJourney) -> set[int]:
+    return {cause for move in claims.moves for cause in move.causes} | {
+        cause for loop in claims.loops for cause in (loop.lost_by, loop.again_by)
     }
 
 

@@ -83,6 +83,13 @@ def _gates_table(answer: dict[str, Any]) -> None:
         for move in answer["moves"]
     ]
     write_table("The way so far", ["at", "kind", "what happened", "because"], moves)
+    went_back = [
+        [brief(move["at"]), f"{move['from_stage']} -> {move['to_stage']}", because(move["because"])]
+        for move in answer["claimed_journey"]["moves"]
+        if move["kind"] == "backward"
+    ]
+    if went_back:
+        write_table("Where the claimed stage went back", ["at", "stages", "because"], went_back)
     if answer["findings"]:
         noticed = [
             [each["rule"], each["sentence"], because(each["because"])]
