@@ -2,7 +2,8 @@
 
 Law: what is recorded was decided on exactly the version of the stream that it follows; when
 somebody else was first, it is decided anew (or refused, where the caller named the version they had
-seen). A retry with the same event id is one event and is not decided again.
+seen). A retry with the same event id is one event and is not decided again, also when both are
+under way at once and only the ledger's clock says when it happened.
 
 Several events of one stream can be recorded in one act: each is decided on the state that those
 before it lead to, and all are recorded, or none.
@@ -91,10 +92,10 @@ def record(
     for attempt in range(ATTEMPTS_MAX):
         now = ledger.clock()
         event_id = event_id or event_id_at(now)
-        known = ledger.event(event_id)
+        events = ledger.stream(stream)
+        known = ledger.event(event_id)  # after the stream: what is in it is known
         happened = occurred_at or (_occurred_at(known) if known else now)
         draft = Draft(stream, payload, event_id, actor, source, happened)
-        events = ledger.stream(stream)
         if known is not None:
             return _recorded(ledger, draft._replace(payload=_as_recorded(payload, events)), None)
         playbooks = _playbooks(ledger, now)
@@ -105,7 +106,8 @@ def record(
             return _recorded(ledger, draft._replace(payload=decided), version)
         except Conflict as conflict:
             moved = conflict.code == "stream-moved" and expected_version is None
-            if not moved or attempt == ATTEMPTS_MAX - 1:
+            twice = conflict.code == "event-id-taken" and occurred_at is None
+            if not (moved or twice) or attempt == ATTEMPTS_MAX - 1:
                 raise
     raise AssertionError("the last attempt returns or raises")
 
@@ -158,6 +160,7 @@ def record_together(
     """
     for attempt in range(ATTEMPTS_MAX):
         now = ledger.clock()
+        events = ledger.stream(stream)
         known = [ledger.event(part.event_id) for part in parts]
         drafts = [
             Draft(
@@ -172,7 +175,6 @@ def record_together(
             )
             for part, each in zip(parts, known, strict=True)
         ]
-        events = ledger.stream(stream)
         if any(each is not None for each in known):
             drafts = [d._replace(payload=_as_recorded(d.payload, events)) for d in drafts]
             return _recorded_together(ledger, drafts, None)
@@ -180,7 +182,8 @@ def record_together(
         try:
             return _recorded_together(ledger, decided, len(events))
         except Conflict as conflict:
-            if conflict.code != "stream-moved" or attempt == ATTEMPTS_MAX - 1:
+            twice = conflict.code == "event-id-taken" and occurred_at is None
+            if not (conflict.code == "stream-moved" or twice) or attempt == ATTEMPTS_MAX - 1:
                 raise
     raise AssertionError("the last attempt returns or raises")
 
@@ -349,5 +352,4 @@ def _occurred_at(event: Event) -> Instant:
 
 
 def _playbooks(ledger: Ledger, now: Instant) -> Playbooks:
-    published = ledger.events(types=[PlaybookPublished.type])
-    return playbooks_in_force(published, format_instant(now))
+    return playbooks_in_force(ledger.kind("playbook"), format_instant(now))

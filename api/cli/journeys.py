@@ -189,5 +189,17 @@ def lapses(
     if output is Format.CSV:
         write_basis_csv(columns, rows, answer["basis"])
         return
+    columns = ["at", "deal", "name", "criterion", "then", "falls back", "because"]
+    rows = [
+        [brief(each["at"]), each["deal"], each["name"], each["criterion"], each["status"],
+         _fall(each), because(each["because"])]
+        for each in answer["lapses"]
+    ]  # fmt: skip
     write_table(f"What lapses until {brief(answer['until'])}", columns, rows)
     write_line(basis_line(answer["basis"]))
+
+
+def _fall(lapse: dict[str, Any]) -> str:
+    if lapse["stands_at_after"] is None:
+        return ""
+    return f"from {lapse['stands_at_before']} to {lapse['stands_at_after']}"

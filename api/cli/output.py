@@ -45,13 +45,22 @@ def write_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
     from rich.table import Table
 
     table = Table(title=escape(title), title_justify="left", header_style="bold")
-    for column in columns:
-        number = column.endswith("*")
-        table.add_column(column.removesuffix("*"), justify="right" if number else "left")
-    for row in rows:
-        table.add_row(*("" if value is None else escape(str(value)) for value in row))
+    texts = [["" if value is None else str(value) for value in row] for row in rows]
+    for index, column in enumerate(columns):
+        table.add_column(
+            column.removesuffix("*"),
+            justify="right" if column.endswith("*") else "left",
+            no_wrap=all(_in_one_piece(row[index]) for row in texts),
+        )
+    for row in texts:
+        table.add_row(*map(escape, row))
     console = Console(width=None if sys.stdout.isatty() else 160)
     console.print(table)
+
+
+def _in_one_piece(text: str) -> bool:
+    """Whether a value is an id, a key, a number or an instant: it is never cut or broken."""
+    return len(text) <= 19 or (len(text) <= 34 and " " not in text)
 
 
 def write_line(text: str = "") -> None:

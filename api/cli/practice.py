@@ -198,9 +198,8 @@ def queue(
         f"To confirm again, {answer['currency']}",
         ["at risk*", "deal", "owner", "gate", "criterion", "why", "since or until", "because"],
         [
-            [each["at_risk"], f"{each['deal']} {each['name'] or ''}", each["owner"], each["gate"],
-             each["criterion"], each["why"], brief(each["lapses_at"] or each["since"]),
-             because(each["because"])]
+            [each["at_risk"], each["deal"], each["owner"], each["gate"], each["criterion"],
+             each["why"], brief(each["lapses_at"] or each["since"]), _positions(each["because"])]
             for each in answer["rows"]
         ],
     )  # fmt: skip
@@ -210,6 +209,10 @@ def queue(
         f"{answer['currency'] or ''} at risk"
     )
     write_line(basis_line(answer["basis"]))
+
+
+def _positions(events: list[dict[str, Any]]) -> str:
+    return ", ".join(str(event["position"]) for event in events)
 
 
 def ladder(

@@ -239,7 +239,12 @@ def deals(
     if output is Format.CSV:
         write_basis_csv(columns, rows, answer["basis"])
         return
-    columns[columns.index("amount")] = "amount*"
+    columns = ["deal", "name", "category", "evidenced", "stands at", "amount*", "why"]
+    rows = [
+        [each["deal"], each["name"], each["category"], each["evidenced"], each["stands_at"],
+         "" if each["amount"] is None else f"{each['amount']} {each['currency']}", each["why"]]
+        for each in answer["deals"]
+    ]  # fmt: skip
     write_table(f"Deals of {answer['period']}", columns, rows)
     write_line(basis_line(answer["basis"]))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any, NewType
 
 import strawberry
@@ -10,6 +9,7 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.types.scalar import ScalarDefinition
 
 from api.asof import parse_horizon
+from ledger.domain.errors import InvalidInput
 from ledger.domain.times import parse_as_of
 
 AsOfTime = NewType("AsOfTime", str)
@@ -29,7 +29,15 @@ def _big_int(value: Any) -> BigInt:
 
 
 def _decimal(value: Any) -> ExactDecimal:
-    return ExactDecimal(str(Decimal(str(value))))
+    """What is no decimal at all is refused where it is used, which says the place."""
+    if isinstance(value, bool | float) or not isinstance(value, str | int):
+        raise InvalidInput(
+            "money-as-float",
+            f"{value!r} is not an exact decimal",
+            where="Decimal",
+            hint='give it as a string, such as "120000.00"',
+        )
+    return ExactDecimal(str(value))
 
 
 SCALARS: dict[object, ScalarDefinition] = {

@@ -16,8 +16,11 @@ from strawberry.types import ExecutionContext, Info
 
 from api.asof import AsOf
 from api.door import Door
+from api.graphql.mutations import Mutation
+from api.graphql.opener import Opener
 from api.graphql.scalars import CONFIG, AsOfTime, BigInt
-from api.graphql.types import Ledger, Opener, Snapshot
+from api.graphql.snapshot import Snapshot
+from api.graphql.types import Ledger
 from ledger.domain.errors import QledgerError
 from ledger.domain.times import format_instant
 
@@ -45,6 +48,14 @@ WitnessedArgument = Annotated[
     bool,
     strawberry.argument(description="Leave out what sources attested and this ledger did not see."),
 ]
+UnderArgument = Annotated[
+    str | None,
+    strawberry.argument(
+        description="Judge by this published playbook version, key@version, whatever was in force: "
+        "last quarter under today's rules. A version alone is that of the first playbook that has "
+        "it."
+    ),
+]
 
 
 def _door(info: Info) -> Door:
@@ -52,7 +63,7 @@ def _door(info: Info) -> Door:
     return door
 
 
-@strawberry.type
+@strawberry.type(description="Questions to the ledger. None of them changes anything.")
 class Query:
     @strawberry.field(description="The end of the log, now.")
     async def ledger(self, info: Info) -> Ledger:
@@ -72,9 +83,10 @@ class Query:
         known_at: KnownAtArgument = None,
         horizon: HorizonArgument = None,
         witnessed_only: WitnessedArgument = False,
+        under: UnderArgument = None,
     ) -> Snapshot:
         door = _door(info)
-        asked = AsOf(as_of, valid_at, known_at, horizon, witnessed_only)
+        asked = AsOf(as_of, valid_at, known_at, horizon, witnessed_only, under)
         return Snapshot(book=Opener(door, await run_in_threadpool(door.resolve, asked)))
 
 
@@ -128,6 +140,7 @@ _ALIASES = MaxAliasesLimiter(max_alias_count=ALIASES_MAX)
 
 schema = Schema(
     query=Query,
+    mutation=Mutation,
     config=CONFIG,
     # Made once: a rule class made anew for each request would defeat the validation cache.
     extensions=[lambda: _DEPTH, lambda: _TOKENS, lambda: _ALIASES, _Coded],

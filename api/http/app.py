@@ -1,4 +1,9 @@
-"""The HTTP door: GraphQL at /graphql, GraphiQL from our own files, health."""
+"""The HTTP door: GraphQL at /graphql, GraphiQL from our own files, health.
+
+Law: there is no access control yet, so nothing that a page of another site can send without asking
+is taken: no name but ours, no form, no plain text, no socket, no
+command in a link.
+"""
 
 from __future__ import annotations
 
@@ -55,6 +60,31 @@ class _BodyLimit:
         await self._app(scope, receive, send)
 
 
+class _JsonOnly:
+    """Refuses to take questions and commands in anything but JSON, said in exactly one way.
+
+    A page of another site can send plain text or a form to us without asking, and what only looks
+    like JSON to a lenient reader (`text/plain, application/json`); JSON it cannot.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "POST":
+            said = [value for key, value in scope["headers"] if key == b"content-type"]
+            kinds = [value.partition(b";")[0].strip().lower() for value in said]
+            if kinds != [b"application/json"]:
+                fault = {
+                    "message": "a request is JSON, and its Content-Type is application/json",
+                    "extensions": {"code": "not-json"},
+                }
+                answer = JSONResponse({"errors": [fault]}, status_code=415)
+                await answer(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
 def create_app(door: Door, ledger: Ledger, hosts: list[str]) -> FastAPI:
     """The application over one database.
 
@@ -65,13 +95,15 @@ def create_app(door: Door, ledger: Ledger, hosts: list[str]) -> FastAPI:
             name of its own that points here.
     """
     app = FastAPI(title="Qualification ledger", docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(_JsonOnly)
     app.add_middleware(_BodyLimit)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts)
 
     async def context() -> dict[str, Any]:
         return {"door": door, "ledger": ledger}
 
-    app.include_router(_Router(schema, context_getter=context), prefix="/graphql")
+    router = _Router(schema, context_getter=context, subscription_protocols=())
+    app.include_router(router, prefix="/graphql")
     app.mount("/graphiql", StaticFiles(directory=WEB / "graphiql"), name="graphiql")
 
     @app.get("/", include_in_schema=False)

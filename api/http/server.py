@@ -14,7 +14,7 @@ from api.door import Door
 from api.http.app import create_app
 from ledger.config import Settings
 from ledger.domain.errors import Unavailable
-from ledger.store.database import Database
+from ledger.store.ledger import Ledger
 
 SHUTDOWN_SECONDS_MAX = 10
 
@@ -37,9 +37,9 @@ def serve(settings: Settings, *, host: str | None = None, port: int | None = Non
     host = host or settings.host
     with _listening(host, settings.port if port is None else port) as listener:
         port = listener.getsockname()[1]
-        with Database(settings) as database:
+        with Ledger.open(settings) as ledger:
             hosts = ["127.0.0.1", "localhost", "[::1]", host] if _is_loopback(host) else ["*"]
-            app = create_app(Door(database, settings), hosts)
+            app = create_app(Door(ledger.database, settings), ledger, hosts)
             _announce(host, port)
             config = uvicorn.Config(
                 app, log_level="warning", timeout_graceful_shutdown=SHUTDOWN_SECONDS_MAX
@@ -50,13 +50,17 @@ def serve(settings: Settings, *, host: str | None = None, port: int | None = Non
 def _listening(host: str, port: int) -> socket.socket:
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family, backlog=128)
+        listener = socket.create_server((host, port), family=family, backlog=128)
     except (OSError, OverflowError) as error:
         raise Unavailable(
             "cannot-listen",
             f"cannot listen on {host}:{port}: {error}",
             hint="choose another --port",
         ) from None
+    # What is accepted inherits it. asyncio sets it only where a socket says that it is TCP, which
+    # one of `create_server` does not; without it a short answer waits 40 ms for the last packet.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def _is_loopback(host: str) -> bool:
@@ -72,6 +76,6 @@ def _announce(host: str, port: int) -> None:
     sys.stdout.flush()
     if not _is_loopback(host):
         sys.stderr.write(
-            f"warning: whoever reaches {host}:{port} can read the whole ledger; "
+            f"warning: whoever reaches {host}:{port} can read the whole ledger and write to it; "
             "there is no access control yet\n"
         )

@@ -188,6 +188,11 @@ class Ledger(Application[str]):
             self._versions.saw([(name, rows[-1].stream_version)])
         return [decode(row.envelope) for row in rows]
 
+    def kind(self, category: str) -> list[Event]:
+        """All events of the streams of one kind, such as `playbook`, stream by stream."""
+        rows = self.database.do(lambda c: log.kind_rows(c, category))
+        return [decode(row.envelope) for row in rows]
+
     def last_versions(self, streams: Sequence[str]) -> dict[str, int]:
         """The last version of each of these streams that has events."""
         return self.database.do(lambda c: log.last_versions(c, streams))
@@ -239,6 +244,8 @@ class Ledger(Application[str]):
             prepared: list[Prepared] = []
             landed = None
             with suppress(psycopg.errors.UniqueViolation), _turn(connection, attempt):
+                if _is_alone(attempt):
+                    self._look_up(connection, [stream])
                 last = self._version_to_follow(connection, stream, expected)
                 if last is not None:
                     prepared = [prepare(draft, n) for n, draft in enumerate(drafts, last + 1)]
@@ -290,6 +297,8 @@ class Ledger(Application[str]):
                 return Imported(0, known, conflicts)
             landed = None
             with suppress(psycopg.errors.UniqueViolation), _turn(connection, attempt):
+                if _is_alone(attempt):
+                    self._look_up(connection, sorted({each.stream for each in todo.values()}))
                 prepared = self._numbered(connection, todo.values())
                 landed = log.copy_in(connection, [log.copy_row(event) for event in prepared])
             if landed is not None:
@@ -308,10 +317,7 @@ class Ledger(Application[str]):
         """Give each event the next version of its stream, and write its bytes."""
         drafts = list(drafts)
         streams = {draft.stream for draft in drafts}
-        unseen = [stream for stream in streams if self._versions.get(stream) is None]
-        if unseen:
-            found = log.last_versions(connection, unseen)
-            self._versions.saw([(stream, found.get(stream, 0)) for stream in unseen])
+        self._look_up(connection, [each for each in streams if self._versions.get(each) is None])
         last = {stream: self._versions.get(stream) or 0 for stream in streams}
         prepared = []
         for draft in drafts:
@@ -319,6 +325,12 @@ class Ledger(Application[str]):
             last[draft.stream] = version
             prepared.append(prepare(draft, version))
         return prepared
+
+    def _look_up(self, connection: Connection, streams: Sequence[str]) -> None:
+        """See what the last versions of streams are now, whatever was seen of them before."""
+        if streams:
+            found = log.last_versions(connection, streams)
+            self._versions.saw([(stream, found.get(stream, 0)) for stream in streams])
 
     # --- rules at the door -------------------------------------------------------------------
 
@@ -375,7 +387,11 @@ class Ledger(Application[str]):
 
 def _turn(connection: Connection, attempt: int) -> AbstractContextManager[object]:
     """Where an attempt is made: first optimistically, then alone, so that it comes to an end."""
-    return nullcontext() if attempt < OPTIMISTIC_ATTEMPTS_MAX else log.alone(connection)
+    return log.alone(connection) if _is_alone(attempt) else nullcontext()
+
+
+def _is_alone(attempt: int) -> bool:
+    return attempt >= OPTIMISTIC_ATTEMPTS_MAX
 
 
 class _Versions:
@@ -390,7 +406,8 @@ class _Versions:
     def saw(self, versions: Sequence[tuple[str, int]]) -> None:
         if len(self._seen) + len(versions) > _KNOWN_STREAMS_MAX:
             self._seen.clear()
-        self._seen.update(versions)
+        for stream, version in versions:
+            self._seen[stream] = max(version, self._seen.get(stream, 0))
 
     def forget(self, streams: Sequence[str] | set[str]) -> None:
         for stream in streams:

@@ -28,7 +28,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
 from operator import attrgetter
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from ledger.domain.playbook import SENIORITIES, Seniority
 from projections.fold.rulebook import CriterionRule, expiry
@@ -127,6 +127,15 @@ class Waiver(NamedTuple):
 
 
 _place = attrgetter("occurred_at", "event_id")
+_Said = TypeVar("_Said", Piece, Word)
+
+
+def _put(said: list[_Said], one: _Said) -> None:
+    """Put what was said at its place in time; it mostly comes last."""
+    if not said or said[-1].occurred_at < one.occurred_at:
+        said.append(one)
+    else:
+        insort(said, one, key=_place)
 
 
 class Track:
@@ -142,17 +151,11 @@ class Track:
 
     def supported(self, piece: Piece) -> None:
         """Take a piece of evidence for it, at its place in time."""
-        if self.for_it and _place(piece) < _place(self.for_it[-1]):
-            insort(self.for_it, piece, key=_place)
-        else:
-            self.for_it.append(piece)
+        _put(self.for_it, piece)
 
     def contradicted(self, word: Word) -> None:
         """Take a word against it."""
-        if self.against and _place(word) < _place(self.against[-1]):
-            insort(self.against, word, key=_place)
-        else:
-            self.against.append(word)
+        _put(self.against, word)
 
     def without(self, causes: frozenset[int]) -> None:
         """Forget some pieces: the deal belongs to another account now."""

@@ -199,6 +199,8 @@ class _Sweep:
         # What happens at this one instant:
         self.rejudge_all = True
         self.tipped = False
+        self.before: dict[str, Judgement | None] = {}
+        """What the criteria judged otherwise now were before this instant."""
         self.changed: list[_Changed] = []
         self.reason: MoveKind | None = None
         self.reason_causes: list[int] = []
@@ -320,8 +322,9 @@ class _Sweep:
         if rulebook is not None and (touched or self.rejudge_all):
             self._judge(rulebook, rulebook.criteria if self.rejudge_all else touched)
             bar = self.bar
-            if self.changed or self.rejudge_all:
+            if self.before or self.rejudge_all:
                 self._get_through(rulebook)
+            self._take_all()
             if self.tipped or self.rejudge_all or self.bar != bar:
                 self._pass_gates(rulebook)
                 self._stand(rulebook)
@@ -329,6 +332,7 @@ class _Sweep:
             self._stand(rulebook)
         self.rejudge_all = self.tipped = False
         touched.clear()
+        self.before.clear()
         self.changed.clear()
         self.reason = None
         self.reason_causes.clear()
@@ -349,7 +353,7 @@ class _Sweep:
                 continue
             after = self._judged_at(rulebook, key, max(self.bar, rule.gate))
             if after != before:
-                self._take(key, before, after)
+                self._judged_now(key, after)
                 if before is None or before.holds is not after.holds:
                     tested.add(rule.gate)
         for gate in tested:
@@ -365,11 +369,21 @@ class _Sweep:
         back_to = self.back_to[rule.gate]
         return judge(rule, self.heard.track(key), bar, self.now, self.heard.stakeholders, back_to)
 
-    def _take(self, key: str, before: Judgement | None, after: Judgement) -> None:
+    def _judged_now(self, key: str, after: Judgement) -> None:
+        self.before.setdefault(key, self.judged.get(key))
         self.judged[key] = after
+
+    def _take_all(self) -> None:
+        """Take what changed over the whole instant: a criterion turns once in it, if at all."""
+        for key, before in self.before.items():
+            after = self.judged[key]
+            if after != before:
+                self._take(key, before, after)
+
+    def _take(self, key: str, before: Judgement | None, after: Judgement) -> None:
         if after.lapses_at is not None:
             heappush(self.timers, (after.lapses_at, key))
-        if after.status is Status.MET:
+        if after.status is Status.MET or after.status is Status.STALE:
             self.heard.track(key).was_met = True
         turned = before is None or before.status is not after.status
         self.changed.append(_Changed(key, after, turned))
@@ -393,8 +407,7 @@ class _Sweep:
                 return
             self.bar = stricter
             for key, after in again.items():
-                if after != self.judged[key]:
-                    self._take(key, self.judged[key], after)
+                self._judged_now(key, after)
 
     def _tested_again(self, rulebook: Rulebook, gates: range) -> dict[str, Judgement]:
         """Judged as strictly as the next gate asks: the criteria for which that is stricter."""

@@ -12,6 +12,7 @@ import pytest
 
 from ledger import service
 from ledger.store.ledger import Ledger
+from projections.forecast import MEASURES
 from tests.e2e import worked
 from tests.e2e.process import Qledger, basis_options
 from tests.e2e.worked import END, PERIOD
@@ -102,7 +103,7 @@ def test_a_date_takes_in_what_became_known_as_known_before_it(
 def test_the_shape_of_a_forecast(qledger: Qledger) -> None:
     answer = asked(qledger, "forecast", "--as-of", END, "--group-by", "owner")
     assert list(answer) == [
-        "basis", "period", "currency", "measures", "groups", "without_amount",
+        "basis", "period", "currency", "organisation", "measures", "groups", "without_amount",
         "without_close_date", "unconverted",
     ]  # fmt: skip
     assert list(answer["basis"]) == ["valid_at", "known_at", "horizon", "witnessed_only", "rules"]
@@ -112,7 +113,7 @@ def test_the_shape_of_a_forecast(qledger: Qledger) -> None:
     }  # fmt: skip
     assert answer["without_amount"] == ["G"]
     for measures in [answer["measures"], *(group["measures"] for group in answer["groups"])]:
-        assert list(measures) == ["claimed", "called", "adjusted", "closed"]
+        assert list(measures) == list(MEASURES)
         for categories in measures.values():
             assert list(categories) == CATEGORIES
             for cell in categories.values():

@@ -7,7 +7,7 @@ import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urljoin
 
 import httpx
@@ -17,36 +17,14 @@ import api.graphql
 from api.graphql.schema import schema
 from ledger.store.ledger import Ledger
 from tests.e2e import worked
+from tests.e2e.asking import Client, arguments
 from tests.e2e.process import SECONDS_MAX, Qledger, basis_options
 from tests.e2e.worked import END, PERIOD
 
-BASIS = "basis { validAt knownAt horizon witnessedOnly rules }"
+BASIS = "basis { validAt knownAt horizon witnessedOnly under rules }"
 CELLS = "cells { measure category amount deals byCurrency { amount currency } }"
 SDL = Path(str(api.graphql.__file__)).with_name("schema.graphql")
 ELSEWHERE = re.compile(r"""(?:https?:)?//[a-z0-9][\w.-]*\.[a-z]{2,}""", re.IGNORECASE)
-
-
-class Client(NamedTuple):
-    """Asks one server."""
-
-    http: httpx.Client
-
-    def post(self, query: str, **variables: Any) -> dict[str, Any]:
-        answer = self.http.post("/graphql", json={"query": query, "variables": variables})
-        assert answer.status_code == 200, answer.text
-        found: dict[str, Any] = answer.json()
-        return found
-
-    def ask(self, query: str, **variables: Any) -> dict[str, Any]:
-        answer = self.post(query, **variables)
-        assert "errors" not in answer, answer["errors"]
-        data: dict[str, Any] = answer["data"]
-        return data
-
-    def refusal(self, query: str, **variables: Any) -> dict[str, Any]:
-        (error,) = self.post(query, **variables)["errors"]
-        found: dict[str, Any] = error
-        return found
 
 
 @pytest.fixture(scope="module")
@@ -61,14 +39,6 @@ def own(fresh: Qledger) -> Iterator[Client]:
     """A server on the test's own ledger."""
     with fresh.serving() as (_process, address), httpx.Client(base_url=address) as http:
         yield Client(http)
-
-
-def arguments(basis: dict[str, Any]) -> str:
-    """The arguments that pin a basis which a command stated."""
-    return (
-        f'validAt: "{basis["valid_at"]}", knownAt: "{basis["known_at"]}", '
-        f'horizon: "{basis["horizon"]}", witnessedOnly: {str(basis["witnessed_only"]).lower()}'
-    )
 
 
 def cells_of(measures: dict[str, Any]) -> list[dict[str, Any]]:
@@ -118,7 +88,7 @@ def test_the_same_basis_gives_the_same_numbers_as_the_command_line(
             }}
             deals(where: {{period: "{PERIOD}"}}) {{ nodes {{
                 id name account owner team stage category amount {{ amount currency }}
-                closeDate outcome
+                closeDate outcome evidencedCategory standsAt weightPercent why
             }} }}
         }} }}"""
     )["snapshot"]
@@ -126,7 +96,7 @@ def test_the_same_basis_gives_the_same_numbers_as_the_command_line(
     spelt = {
         "validAt": basis["valid_at"], "knownAt": basis["known_at"],
         "horizon": str(basis["horizon"]), "witnessedOnly": basis["witnessed_only"],
-        "rules": basis["rules"],
+        "under": None, "rules": basis["rules"],
     }  # fmt: skip
     forecast = snapshot["forecast"]
     assert snapshot["basis"] == forecast["basis"] == spelt
@@ -148,6 +118,10 @@ def test_the_same_basis_gives_the_same_numbers_as_the_command_line(
         {
             **{key: node[key] for key in ("name", "owner", "team", "stage", "category", "outcome")},
             "deal": node["id"],
+            "evidenced": node["evidencedCategory"],
+            "stands_at": node["standsAt"],
+            "weight_percent": node["weightPercent"],
+            "why": node["why"],
             "close_date": node["closeDate"],
             "account": node["account"],
             "amount": (node["amount"] or {}).get("amount"),
@@ -379,6 +353,8 @@ def test_the_editor_needs_nothing_from_elsewhere(client: Client) -> None:
     for asset in assets:
         answer = client.http.get(asset)
         assert answer.status_code == 200, asset
+        if "data:font" in answer.text:
+            assert "font-src 'self' data:" in policy, asset
         if asset.endswith(".css"):
             for reference in re.findall(r"url\(\s*['\"]?([^)'\"]+)", answer.text):
                 if not reference.startswith(("data:", "#")):

@@ -150,7 +150,7 @@ def test_a_currency_without_a_rate_is_named_and_not_guessed(door: Door) -> None:
 
 def test_receipts_name_the_act_that_made_a_value_what_it_is(door: Door) -> None:
     with door.book(AsOf(END, known_at="now")) as book:
-        corrected = book.deal("C")
+        corrected = book.deal("C").claimed
         cause = corrected.cause("amount")
         assert cause is not None
         event = book.causes({cause})[cause]

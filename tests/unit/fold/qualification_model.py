@@ -169,7 +169,6 @@ class Model:
         gates, decision, open_ = self._gates(), self._decision(), self.outcome == "open"
         won = self.outcome == "won"
         span = range(decision, len(gates)) if won else range(decision)
-        before = self.bar
         while (open_ or won) and self.bar < span.stop and self._all_enough(self.bar + 1):
             self.bar += 1
         for index, gate in enumerate(gates):
@@ -181,7 +180,7 @@ class Model:
                     self.status.setdefault(key, "unmet")
                     continue
                 self.status[key] = "unmet" if ahead else self._judge(criterion, index, self.bar)
-                if not ahead and self._judge(criterion, index, before) == "met":
+                if self.status[key] in {"met", "stale"}:
                     self.met_once.add(key)
             if not settled:
                 passed = not ahead and index < self.bar and self._enough(index, self.bar)
@@ -279,6 +278,13 @@ class Model:
         if left and e["occurred_at"] <= left[-1] and criterion["lapses_with_stakeholder"]:
             return "lost"
         roles = [p["payload"]["role"] for p in about if "role" in p["payload"]]
+        order = ["staff", "manager", "director", "vice_president", "c_level"]
+        ranks = [
+            order.index(p["payload"]["seniority"]) for p in about if "seniority" in p["payload"]
+        ]
+        senior = criterion.get("said_by_seniority")
+        if senior is not None and (not ranks or ranks[-1] < order.index(senior)):
+            return "lost"
         wanted = criterion.get("said_by_role")
         return None if wanted is None or [wanted] == roles[-1:] else "lost"
 

@@ -19,7 +19,7 @@ from ledger.domain.events import Event, EventPayload
 from ledger.domain.history import ACTS, effective
 from ledger.domain.playbook import Playbook
 from ledger.domain.times import MICROSECOND, Instant, format_instant
-from projections.fold.gates import Qualification
+from projections.fold.gates import MoveKind, Qualification
 from projections.fold.qualification import qualify
 from projections.fold.rulebook import PlaybookHistory
 from projections.fold.verdict import no_evidence_no_revenue
@@ -48,6 +48,7 @@ _FIRST = {
             {"key": "c2", "question": "?", "mandatory": False, "source_kinds": ["crm", "call"],
              "layer": "organization"},
             {"key": "c3", "question": "?", "mandatory": False, "fresh_for_days": 9,
+             "said_by_seniority": "director",
              "said_by_role": "payer", "lapses_with_stakeholder": False},
         ]},
         {"key": "d", "name": "D", "stage": "S", "category": "commit", "after_decision": True,
@@ -87,6 +88,7 @@ FIRST, SECOND, OTHER = (Playbook.model_validate(each) for each in (_FIRST, _SECO
 
 CRITERIA = (*["a1", "b1", "c1"] * 4, "b2", "b2", "c2", "c2", "c3", "d1", "d1", "nonsense")
 GATES = ("a", "b", "b", "c", "c", "d", "e", "nowhere")
+DECISIONS = {MoveKind.DECIDED, MoveKind.REOPENED}
 PEOPLE = ("pat", "pat", "pat", "pat", "sam", None)
 
 
@@ -108,6 +110,7 @@ class Drawn(NamedTuple):
     other_gate: str
     who: str | None
     role: str
+    seniority: str
     source: str
     lasts: int
     target: int
@@ -131,6 +134,7 @@ def _event(random: Random) -> Drawn:
         other_gate=random.choice(GATES),
         who=random.choice(PEOPLE),
         role=random.choice(["payer", "payer", "user"]),
+        seniority=random.choice(["c_level", "director", "director", "staff"]),
         source=random.choice(["meeting", "call", "call", "crm"]),
         lasts=random.randint(0, 6),
         target=random.randint(0, 50),
@@ -194,7 +198,7 @@ def _payload(each: Drawn, kind: str, log: Log) -> EventPayload:
         fields |= {"criterion": each.criterion}
         fields |= {"ends_at": text(each.day + each.lasts)} if kind == "waived" else {}
     elif kind in {"joined", "changed"}:
-        fields |= {"stakeholder": each.who or "pat", "role": each.role}
+        fields |= {"stakeholder": each.who or "pat", "role": each.role, "seniority": each.seniority}
     elif kind == "left":
         fields |= {"stakeholder": each.who or "pat"}
     elif kind in {"back", "advanced"}:
@@ -444,6 +448,23 @@ def test_what_holds_has_not_lapsed_yet(drawn: list[Drawn], valid: int) -> None:
         if unsettled and each.judgement.lapses_at is not None:
             assert each.judgement.holds
             assert each.judgement.lapses_at > deal.valid_at
+
+
+@given(drawn_events)
+@settings(max_examples=EXAMPLES)
+def test_a_criterion_turns_at_most_once_in_an_instant_and_is_so_since_it_turned_last(
+    drawn: list[Drawn],
+) -> None:
+    """But where the deal is decided or reopened: there is a before and an after to that instant."""
+    log = log_of(drawn)
+    deal = hindsight(log.events, day(DAYS + 10))
+    decided = {text(0)} | {move.at for move in deal.moves if move.kind in DECISIONS}
+    turned = [(each.at, each.criterion) for each in deal.changes if each.at not in decided]
+    assert len(turned) == len(set(turned))
+    for state in deal.criteria:
+        last = [each for each in deal.changes if each.criterion == state.key][-1:]
+        assert [each.after.status for each in last] in [[], [state.status]]
+        assert all(each.at == state.since for each in last)
 
 
 # --- the model ------------------------------------------------------------------------------------

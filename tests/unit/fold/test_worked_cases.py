@@ -112,7 +112,7 @@ class Kind(NamedTuple):
 
 
 _EVIDENCE = {"for": "criterion", "by": "said_by", "in": "source_kind"}
-_PERSON = {"who": "stakeholder", "role": "role"}
+_PERSON = {"who": "stakeholder", "role": "role", "seniority": "seniority"}
 
 KINDS: Mapping[str, Kind] = {
     "playbook published": Kind("playbook-published", {"file": "playbook"}),

@@ -1,0 +1,290 @@
+"""The book at one basis, as the schema shows it.
+
+Law: everything below a snapshot reads the ledger at its basis; no field below it takes a basis of
+its own.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import strawberry
+from strawberry.scalars import JSON
+
+from api.graphql.deals import Deal, DealConnection, DealFilterInput, UntilArgument, page_of
+from api.graphql.forecasts import Forecast, Organisation
+from api.graphql.journey import BookFinding, Lapses
+from api.graphql.opener import Opener
+from api.graphql.practice import Ladder, PlaybookVersion, Queue
+from api.graphql.scalars import BigInt
+from api.graphql.told import told
+from api.graphql.types import BasisType, Ledger
+from ledger.domain.times import parse_date
+from projections.book import Book
+from projections.deals import deal_page
+from projections.debriefs import debrief_coverage
+from projections.decisions import decisions
+from projections.journey import findings_rows, lapses_rows
+from projections.ladder import ladder
+from projections.patterns import NOT_WON, patterns, window_of
+from projections.playbooks import playbook_as_dict, playbook_list
+from projections.queue import requalification_queue
+from projections.team import team
+
+PeriodArgument = Annotated[
+    str | None,
+    strawberry.argument(
+        description="A fiscal period: 2026, 2026-Q1 or 2026-03; by default the quarter that holds "
+        "validAt."
+    ),
+]
+OnlyPeriodArgument = Annotated[
+    str | None,
+    strawberry.argument(description="Only deals that count in this fiscal period."),
+]
+OwnerArgument = Annotated[
+    str | None, strawberry.argument(description="Only deals that this person owns, by id.")
+]
+ManagerArgument = Annotated[
+    str | None,
+    strawberry.argument(
+        description="Only this person and all who report to them, directly or through others."
+    ),
+]
+RuleArgument = Annotated[str | None, strawberry.argument(description="Only findings of this rule.")]
+OrganisationArgument = Annotated[
+    Organisation,
+    strawberry.argument(description="Whose manager and team count: as it was, or as it is."),
+]
+GroupByArgument = Annotated[
+    list[str] | None,
+    strawberry.argument(
+        description="At most four of owner, manager, team, stage, gate (where the deal really "
+        "stands), category, currency, account, outcome, or a dimension of your deals or accounts "
+        "such as segment."
+    ),
+]
+WithinDaysArgument = Annotated[
+    int,
+    strawberry.argument(
+        description="What holds now and will lapse within so many days after validAt is in it too."
+    ),
+]
+DealIdArgument = Annotated[
+    strawberry.ID, strawberry.argument(description="The deal's id in the CRM.")
+]
+FirstArgument = Annotated[
+    int, strawberry.argument(description="How many deals a page holds, from 1 to 500.")
+]
+AfterArgument = Annotated[
+    str | None,
+    strawberry.argument(
+        description="The endCursor of the page before, for the same basis and the same filter."
+    ),
+]
+WhereArgument = Annotated[
+    DealFilterInput | None, strawberry.argument(description="Which deals; by default all.")
+]
+PlaybookArgument = Annotated[
+    str | None, strawberry.argument(description="Which playbook; by default the first one.")
+]
+VersionArgument = Annotated[
+    str | None,
+    strawberry.argument(description="Which version; by default the one in force at validAt."),
+]
+
+FirstDayArgument = Annotated[
+    str | None,
+    strawberry.argument(description="Decided on this day or later, a calendar date."),
+]
+LastDayArgument = Annotated[
+    str | None,
+    strawberry.argument(description="Decided on this day or earlier, a calendar date."),
+]
+DecidedArgument = Annotated[
+    str | None,
+    strawberry.argument(
+        description="Decided in this fiscal period; give this, or days, or neither for all deals."
+    ),
+]
+AgainstArgument = Annotated[
+    str,
+    strawberry.argument(
+        description="What the won deals are held against: not_won, or one outcome: lost, "
+        "no_decision, disqualified or abandoned."
+    ),
+]
+
+
+@strawberry.type(description="Everything below reads the ledger at one basis.")
+class Snapshot:
+    book: strawberry.Private[Opener]
+
+    @strawberry.field(description="The basis used. Echo it to repeat the answer.")
+    def basis(self) -> BasisType:
+        return BasisType.of(self.book.basis.as_dict())
+
+    @strawberry.field(description="The log as far as this basis sees it.")
+    async def ledger(self) -> Ledger:
+        horizon = self.book.basis.horizon
+
+        def recorded_at(book: Book) -> str | None:
+            return book.causes({horizon})[horizon]["recorded_at"] if horizon else None
+
+        return Ledger(
+            head_position=BigInt(horizon), head_recorded_at=await self.book.ask(recorded_at)
+        )
+
+    @strawberry.field(description="A deal by its id in the CRM; null when it is not in the book.")
+    async def deal(self, id: DealIdArgument) -> Deal | None:  # noqa: A002 - the argument's name
+        rows = await self.book.ask(lambda book: deal_page(book, only=str(id)))
+        return Deal.of(self.book, rows[0]) if rows else None
+
+    @strawberry.field(description="The deals in the book, a page at a time.")
+    async def deals(
+        self, where: WhereArgument = None, first: FirstArgument = 50, after: AfterArgument = None
+    ) -> DealConnection:
+        wanted = (where or DealFilterInput()).wanted()
+        return await page_of(self.book, wanted, first, after)
+
+    @strawberry.field(
+        description="The forecast of a fiscal period: every measure side by side, by category."
+    )
+    async def forecast(
+        self,
+        period: PeriodArgument = None,
+        group_by: GroupByArgument = None,
+        organisation: OrganisationArgument = Organisation.AS_WAS,
+    ) -> Forecast:
+        answer = await self.book.ask(
+            lambda book: book.forecast(
+                book.period(period), tuple(group_by or ()), organisation.asked
+            ).as_dict()
+        )
+        return Forecast.at(self.book.basis, answer)
+
+    @strawberry.field(
+        description="Claims held against evidence over all open deals, in the order of deals."
+    )
+    async def findings(
+        self,
+        period: OnlyPeriodArgument = None,
+        owner: OwnerArgument = None,
+        rule: RuleArgument = None,
+    ) -> list[BookFinding]:
+        answer = await self.book.ask(
+            lambda book: findings_rows(book, period=period, owner=owner, rule=rule)
+        )
+        return [told(BookFinding, each) for each in answer["findings"]]
+
+    @strawberry.field(
+        description="What will fall until then in the open deals if nothing happens, and which "
+        "deals fall back to which gate."
+    )
+    async def lapses(
+        self, until: UntilArgument, period: OnlyPeriodArgument = None, owner: OwnerArgument = None
+    ) -> Lapses:
+        ahead = await self.book.instant(until)
+        return told(
+            Lapses,
+            await self.book.ask(lambda book: lapses_rows(book, ahead, period=period, owner=owner)),
+        )
+
+    @strawberry.field(
+        description="The requalification queue: what was shown once and has to be shown again, in "
+        "the open deals. Give an owner or a manager, not both."
+    )
+    async def queue(
+        self,
+        owner: OwnerArgument = None,
+        manager: ManagerArgument = None,
+        within_days: WithinDaysArgument = 30,
+    ) -> Queue:
+        return told(
+            Queue,
+            await self.book.ask(
+                lambda book: requalification_queue(
+                    book, owner=owner, manager=manager, within_days=within_days
+                )
+            ),
+        )
+
+    @strawberry.field(
+        description="The ladder of a period: what the rep called, what each superior made of it, "
+        "and beside it the evidence and the outcome."
+    )
+    async def ladder(self, period: PeriodArgument = None) -> Ladder:
+        return told(Ladder, await self.book.ask(lambda book: ladder(book, book.period(period))))
+
+    @strawberry.field(description="All published versions of all playbooks, and their reviews.")
+    async def playbooks(self) -> list[PlaybookVersion]:
+        answer = await self.book.ask(playbook_list)
+        return [told(PlaybookVersion, each) for each in answer["versions"]]
+
+    @strawberry.field(
+        description="A version of a playbook in full as one document, the same as qledger playbook "
+        "show --format json gives: roles, gates with their questions, exit criteria."
+    )
+    async def playbook(self, key: PlaybookArgument = None, version: VersionArgument = None) -> JSON:
+        return await self.book.ask(lambda book: JSON(playbook_as_dict(book, key, version)))
+
+    @strawberry.field(
+        description="The team as one document, the same as qledger team --format json gives: "
+        "people (a tree, top down, with depth) with what they own and what rolls up to them, "
+        "claimed and evidenced, and their assessments; due; faults of the chart."
+    )
+    async def team(
+        self,
+        period: PeriodArgument = None,
+        manager: ManagerArgument = None,
+        organisation: OrganisationArgument = Organisation.AS_WAS,
+    ) -> JSON:
+        return await self.book.ask(
+            lambda book: JSON(
+                team(book, book.period(period), manager=manager, organisation=organisation.asked)
+            )
+        )
+
+    @strawberry.field(
+        description="How the deals of a period ended as one document, the same as qledger "
+        "decisions --format json gives: outcomes with their shares; won, with the criteria after "
+        "the decision and the signs of buyer's remorse; not_won, with the buyer's reason beside "
+        "the seller's."
+    )
+    async def decisions(self, period: PeriodArgument = None) -> JSON:
+        return await self.book.ask(lambda book: JSON(decisions(book, book.period(period))))
+
+    @strawberry.field(
+        description="How much of a period's open claimed forecast was debriefed, and how early, "
+        "as one document, the same as qledger debriefs --format json gives: total, categories, "
+        "owners, first_debrief, deals."
+    )
+    async def debriefs(self, period: PeriodArgument = None) -> JSON:
+        return await self.book.ask(lambda book: JSON(debrief_coverage(book, book.period(period))))
+
+    @strawberry.field(
+        description="What many deals have in common as one document, the same as qledger patterns "
+        "--format json gives: conversion and days by gate, regressions, lapses, loops, the share "
+        "of no decision, and the criteria that tell the won deals from the others; every share "
+        "with its counts and interval."
+    )
+    async def patterns(
+        self,
+        period: DecidedArgument = None,
+        first_day: FirstDayArgument = None,
+        last_day: LastDayArgument = None,
+        group_by: GroupByArgument = None,
+        against: AgainstArgument = NOT_WON,
+    ) -> JSON:
+        first = None if first_day is None else parse_date(first_day, where="patterns.firstDay")
+        last = None if last_day is None else parse_date(last_day, where="patterns.lastDay")
+        return await self.book.ask(
+            lambda book: JSON(
+                patterns(
+                    book,
+                    window_of(book, period=period, first=first, last=last),
+                    group_by or (),
+                    against,
+                )
+            )
+        )
