@@ -34,6 +34,7 @@ from ledger.domain.events import Outcome
 from projections.book import Book
 from projections.fold.criterion import Status
 from projections.fold.gates import MoveKind, Qualification
+from projections.fold.people import Organisation
 from projections.fold.rulebook import Rulebook
 from projections.fold.statistics import Share, difference, quartiles_as_dict
 from projections.fold.stays import Way, falls, loops_before_decision, way
@@ -136,6 +137,7 @@ def patterns(
     window: Window = ALL_DAYS,
     group_by: Iterable[str] = (),
     against: str = NOT_WON,
+    organisation: Organisation = Organisation.AS_WAS,
 ) -> dict[str, Any]:
     """What the deals of a set have in common.
 
@@ -144,10 +146,11 @@ def patterns(
         window: the days of the decisions; see `window_of`.
         group_by: owner, manager, team, stage, gate, account, or any dimension such as segment.
         against: the deals that those won are held against: `not_won`, or an outcome.
+        organisation: by whose manager and team: as it was at the basis, or as it is.
 
     Returns:
-        JSON: `basis`, `decided` (the window), `against`, the pattern of the whole set, and
-        `groups[]` with a `key` and the pattern of each.
+        JSON: `basis`, `organisation`, `decided` (the window), `against`, the pattern of the whole
+        set, and `groups[]` with a `key` and the pattern of each.
 
     Raises:
         InvalidInput: `invalid-dimension`, `too-many-dimensions`, `unknown-outcome`.
@@ -158,7 +161,7 @@ def patterns(
             "unknown-outcome", f"won deals cannot be held against {against!r}", where="against",
             hint=f"it is one of {', '.join(AGAINST)}",
         )  # fmt: skip
-    directory = book.directory if dimensions else Directory()
+    directory = book.directory_of(organisation) if dimensions else Directory()
     groups: defaultdict[GroupKey, list[Studied]] = defaultdict(list)
     for deal in book.deals():
         if _in_window(deal, window, book):
@@ -167,6 +170,7 @@ def patterns(
     everything = [each for key in keys for each in groups[key]]
     return {
         "basis": book.basis.as_dict(),
+        "organisation": str(organisation),
         "decided": window.as_dict(),
         "against": against,
         **pattern_of(everything, against),

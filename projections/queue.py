@@ -7,7 +7,8 @@ at risk is the deal's whole amount in the reporting currency. Rows come by amoun
 first, then by the instant at which the criterion lapses or lapsed, then by deal and in gate order.
 What has no amount, or no rate, comes last.
 
-A manager's queue is that of all who reported to them at the basis, directly or through others.
+A manager's queue is that of all who report to them, directly or through others, in the organisation
+as it was at the basis or as it is.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from ledger.domain.events import Event
 from projections.book import Book
 from projections.explain import criterion_sentence, opened
 from projections.fold.asks import RECONFIRM, Question, look_ahead, questions_of
+from projections.fold.people import Organisation, chart_of
 from projections.fold.settings import LedgerSettings
 from projections.qualified import BookDeal
 from projections.reporting import converted, own_amount, spelled, summed
@@ -36,26 +38,32 @@ class Entry(NamedTuple):
 
 
 def requalification_queue(
-    book: Book, *, owner: str | None = None, manager: str | None = None, within_days: int = 30
+    book: Book,
+    *,
+    owner: str | None = None,
+    manager: str | None = None,
+    within_days: int = 30,
+    organisation: Organisation = Organisation.AS_WAS,
 ) -> dict[str, Any]:
     """What to confirm again.
 
     Args:
         book: the book at the basis.
         owner: only the deals of this person.
-        manager: only the deals of those who reported to this person at the basis.
+        manager: only the deals of those who report to this person, directly or through others.
         within_days: what will lapse within so many days after `valid_at` is in it too.
+        organisation: who reports to the manager: as it was at the basis, or as it is.
 
     Returns:
-        JSON: `basis`, `currency`, `total` and `owners` with the amount at risk (each deal once),
-        and `rows`.
+        JSON: `basis`, `organisation`, `currency`, `total` and `owners` with the amount at risk
+        (each deal once), and `rows`.
 
     Raises:
         InvalidInput: `invalid-days`, `owner-or-manager`.
         NotFound: `unknown-person`.
     """
     until = look_ahead(book.valid_at, within_days)
-    wanted = _owners(book, owner, manager)
+    wanted = _owners(book, owner, manager, organisation)
     entries = [
         entry
         for deal in book.deals()
@@ -69,6 +77,7 @@ def requalification_queue(
         by_owner.setdefault(entry.deal.claimed.owner, []).append(entry)
     return {
         "basis": book.basis.as_dict(),
+        "organisation": str(organisation),
         "owner": owner,
         "manager": manager,
         "looks_ahead_until": until,
@@ -82,7 +91,9 @@ def requalification_queue(
     }
 
 
-def _owners(book: Book, owner: str | None, manager: str | None) -> frozenset[str | None] | None:
+def _owners(
+    book: Book, owner: str | None, manager: str | None, organisation: Organisation
+) -> frozenset[str | None] | None:
     """Whose deals are asked for; None is everybody's."""
     if owner is not None and manager is not None:
         raise InvalidInput(
@@ -92,8 +103,9 @@ def _owners(book: Book, owner: str | None, manager: str | None) -> frozenset[str
         return frozenset({owner})
     if manager is None:
         return None
-    below = book.chart.below(manager)
-    if not below and manager not in book.directory.people:
+    people = book.directory_of(organisation).people
+    below = chart_of(people).below(manager)
+    if not below and manager not in people:
         raise NotFound(
             "unknown-person",
             f"nobody of the id {manager!r} is known at this basis",

@@ -173,6 +173,7 @@ def queue(
     owner: OwnerOption = None,
     manager: ManagerOption = None,
     within_days: Annotated[int, typer.Option(help="Also what lapses within so many days.")] = 30,
+    organisation: OrganisationOption = Organisation.AS_WAS,
     output: FormatOption = Format.TABLE,
 ) -> None:
     """What to confirm again in open deals, the largest amount at risk first."""
@@ -180,7 +181,13 @@ def queue(
 
     asked = asked_for(as_of, valid_at, known_at, horizon, witnessed_only, under)
     with open_door() as door, door.book(asked) as book:
-        answer = requalification_queue(book, owner=owner, manager=manager, within_days=within_days)
+        answer = requalification_queue(
+            book,
+            owner=owner,
+            manager=manager,
+            within_days=within_days,
+            organisation=organisation,
+        )
     if output is Format.JSON:
         write_json(answer)
         return

@@ -16,6 +16,7 @@ from api.cli.questions import (
     FormatOption,
     HorizonOption,
     KnownAtOption,
+    OrganisationOption,
     UnderOption,
     ValidAtOption,
     WitnessedOption,
@@ -25,6 +26,7 @@ from api.cli.questions import (
 )
 from api.cli.session import open_door
 from ledger.domain.times import parse_date
+from projections.fold.people import Organisation
 
 
 class TableOrJson(StrEnum):
@@ -253,6 +255,7 @@ def patterns(
             "abandoned."
         ),
     ] = "not_won",
+    organisation: OrganisationOption = Organisation.AS_WAS,
     output: FormatOption = Format.TABLE,
 ) -> None:
     """What decided deals have in common: gates, time, loops, and what separates the won ones."""
@@ -264,7 +267,7 @@ def patterns(
     days = [_day(first, "from"), _day(last, "to")]
     with open_door() as door, door.book(asked) as book:
         window = window_of(book, period=period, first=days[0], last=days[1])
-        answer = ask(book, window, dimensions, against)
+        answer = ask(book, window, dimensions, against, organisation)
     if output is Format.JSON:
         write_json(answer)
     elif output is Format.CSV:

@@ -120,6 +120,9 @@ class AtRisk:
 
 @strawberry.type(description="The requalification queue: what to confirm again.")
 class Queue:
+    organisation: str = strawberry.field(
+        description="as_was or as_is: who reports to the manager asked about."
+    )
     looks_ahead_until: str = strawberry.field(
         description="What lapses up to here is in it too, an instant in UTC."
     )

@@ -199,12 +199,17 @@ class Snapshot:
         owner: OwnerArgument = None,
         manager: ManagerArgument = None,
         within_days: WithinDaysArgument = 30,
+        organisation: OrganisationArgument = Organisation.AS_WAS,
     ) -> Queue:
         return told(
             Queue,
             await self.book.ask(
                 lambda book: requalification_queue(
-                    book, owner=owner, manager=manager, within_days=within_days
+                    book,
+                    owner=owner,
+                    manager=manager,
+                    within_days=within_days,
+                    organisation=organisation.asked,
                 )
             ),
         )
@@ -275,6 +280,7 @@ class Snapshot:
         last_day: LastDayArgument = None,
         group_by: GroupByArgument = None,
         against: AgainstArgument = NOT_WON,
+        organisation: OrganisationArgument = Organisation.AS_WAS,
     ) -> JSON:
         first = None if first_day is None else parse_date(first_day, where="patterns.firstDay")
         last = None if last_day is None else parse_date(last_day, where="patterns.lastDay")
@@ -285,6 +291,7 @@ class Snapshot:
                     window_of(book, period=period, first=first, last=last),
                     group_by or (),
                     against,
+                    organisation.asked,
                 )
             )
         )

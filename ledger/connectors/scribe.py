@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from functools import lru_cache
 from itertools import count
 from typing import Literal, NamedTuple, TypeVar
@@ -192,6 +193,12 @@ def attested(
     return EvidenceRecorded(criterion=criterion, stance=stance, source_kind="crm")
 
 
-@lru_cache(maxsize=65_536)
 def money_value(money: Money) -> MoneyValue:
-    return MoneyValue(amount=money.amount, currency=money.currency)
+    """The payload's money, with the decimals that the source gave it."""
+    return _money_value(str(money.amount), money.currency)
+
+
+@lru_cache(maxsize=65_536)
+def _money_value(amount: str, currency: str) -> MoneyValue:
+    # Not by the decimal itself: 8000 and 8000.00 are equal, and written differently.
+    return MoneyValue(amount=Decimal(amount), currency=currency)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from scripts.bench import append, forecast
+from scripts.bench import append, fold, forecast
 
 
 def main(
@@ -16,6 +16,7 @@ def main(
 ) -> None:
     """Run all and print their tables."""
     append.main(seconds=seconds, events=events)
+    fold.main(seconds=seconds)
     forecast.main(deals=deals)
 
 

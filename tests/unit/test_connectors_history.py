@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from ledger.connectors.scribe import money_value
 from ledger.domain.errors import InvalidInput
+from ledger.domain.money import Money
 from tests.unit.connectors_kit import MemoryLedger, bring
 
 RECORD = "Id,Name,StageName,Amount,CloseDate,OwnerId,ForecastCategory,CreatedDate\n"
@@ -365,3 +368,11 @@ def test_accounts_and_people_are_opened_once_and_then_revised(
     assert ledger.fact("account:A1", "account-revised") == {"dimensions": {"industry": "Glass"}}
     assert ledger.fact("person:U1", "person-reassigned") == {"team": "South"}
     assert ledger.stream("person:U1")[-1]["known_at"].startswith("2026-04-01")
+
+
+def test_an_amount_keeps_the_decimals_that_its_own_row_gave_it() -> None:
+    spelt = [
+        money_value(Money(Decimal(text), "USD")).model_dump(mode="json")["amount"]
+        for text in ("8000", "8000.00", "8000")
+    ]
+    assert spelt == ["8000", "8000.00", "8000"]
