@@ -11,6 +11,7 @@ from typing import Any
 
 from ledger.domain.deal import OPEN
 from ledger.domain.events import Event
+from ledger.domain.playbook import in_words
 from projections.fold.claims import ClaimedDeal
 from projections.fold.criterion import Judgement, Rule, Status
 from projections.fold.findings import Finding
@@ -37,11 +38,6 @@ Events = Mapping[int, Event]
 def day(instant: str) -> str:
     """The day of an instant, in UTC, as sentences name it."""
     return instant[:10]
-
-
-def plain(key: str) -> str:
-    """A key as words: `budget_price_confirmed` is "budget price confirmed"."""
-    return key.replace("_", " ")
 
 
 def opened(causes: tuple[int, ...], events: Events) -> list[dict[str, Any]]:
@@ -74,26 +70,26 @@ def _aged(state: CriterionState, rulebook: Rulebook, bar: int) -> str:
     fresh = rule.fresh[max(bar, rule.gate)]
     held_to = rulebook.gates[min(max(bar, rule.gate), len(rulebook.gates) - 1)]
     limit = "" if fresh is None else f": at {held_to.name} it counts for {fresh.days} days"
-    return f"Went stale on {day(state.since)}{limit}."
+    return f"Went stale on {day(state.by_rule_since)}{limit}."
 
 
 def _wrong_role(state: CriterionState, rulebook: Rulebook, bar: int) -> str:  # noqa: ARG001
-    wanted = plain(rulebook.criteria[state.key].criterion.said_by_role or "")
+    wanted = in_words(rulebook.criteria[state.key].criterion.said_by_role or "")
     if state.status is Status.STALE:
-        return f"Went stale on {day(state.since)}: who said it is not the {wanted} any more."
+        return f"Stale since {day(state.by_rule_since)}: who said it is not the {wanted} any more."
     return f"Said, but not by the {wanted}."
 
 
 def _too_junior(state: CriterionState, rulebook: Rulebook, bar: int) -> str:  # noqa: ARG001
-    wanted = plain(rulebook.criteria[state.key].criterion.said_by_seniority or "")
+    wanted = in_words(rulebook.criteria[state.key].criterion.said_by_seniority or "")
     if state.status is Status.STALE:
-        return f"Went stale on {day(state.since)}: who said it is below {wanted} now."
+        return f"Stale since {day(state.by_rule_since)}: who said it is below {wanted} now."
     return f"Said, but by nobody of {wanted} or above."
 
 
 def _speaker_left(state: CriterionState, rulebook: Rulebook, bar: int) -> str:  # noqa: ARG001
     if state.status is Status.STALE:
-        return f"Went stale on {day(state.since)}: who said it left."
+        return f"Stale since {day(state.by_rule_since)}: who said it left."
     return "Said, but by somebody who had left."
 
 
@@ -108,10 +104,10 @@ _SENTENCES: Mapping[Rule, _Sentence] = {
         f"Set aside until {day(state.judgement.lapses_at or '')}."
     ),
     Rule.EVIDENCE_AGAINST: lambda state, _rulebook, _bar: (
-        f"Contradicted since {day(state.since)}, and nothing newer speaks for it."
+        f"Contradicted since {day(state.by_rule_since)}, and nothing newer speaks for it."
     ),
     Rule.BUYER_WENT_BACK: lambda state, _rulebook, _bar: (
-        f"The buyer went back on {day(state.since)}, and nothing newer speaks for it."
+        f"The buyer went back on {day(state.by_rule_since)}, and nothing newer speaks for it."
     ),
     Rule.NO_EVIDENCE: lambda _state, _rulebook, _bar: "No evidence.",
     Rule.NOBODY_NAMED: lambda _state, _rulebook, _bar: (
@@ -135,12 +131,12 @@ def gate_sentence(gate: GateState, deal: Qualification) -> str:
         return f"Passed since {day(gate.since)}."
     lost = f"Lost on {day(gate.since)}. " if gate.status is GateStatus.REGRESSED else ""
     if gate.missing:
-        wanted = ", ".join(plain(key) for key in gate.missing)
+        wanted = ", ".join(in_words(key) for key in gate.missing)
         return f"{lost}Missing: {wanted}."
     if gate.optional_missing:
         return f"{lost}Missing: {gate.optional_missing} more of the optional criteria."
     if gate.too_old:
-        old = ", ".join(plain(key) for key in gate.too_old)
+        old = ", ".join(in_words(key) for key in gate.too_old)
         return f"{lost}Its criteria hold; too old for the next gate: {old}."
     return lost + _not_reached(deal)
 
@@ -153,29 +149,40 @@ def _not_reached(deal: Qualification) -> str:
 
 def _gate_name(deal: Qualification, key: str) -> str:
     if deal.rulebook is None or key not in deal.rulebook.gate_index:
-        return plain(key)
+        return in_words(key)
     return deal.rulebook.gates[deal.rulebook.gate_index[key]].name
 
 
 def move_sentence(move: Move, deal: Qualification) -> str:
     """What happened on the way, as a person says it."""
-    to = "through all gates" if move.to_gate is None else _gate_name(deal, move.to_gate)
-    because = ", ".join(plain(key) for key in move.criteria)
+    decided = move.kind is MoveKind.DECIDED
+    at, to = _place(move.from_gate if decided else move.to_gate, move, deal)
+    because = ", ".join(in_words(key) for key in move.criteria)
     match move.kind:
         case MoveKind.OPENED:
-            return f"Opened at {to}"
+            return f"Opened {at}"
         case MoveKind.ADVANCED:
-            return f"Advanced to {to}: {because}"
+            return f"Advanced {to}: {because}"
         case MoveKind.REGRESSED:
-            return f"Regressed to {to}: {because}"
+            return f"Regressed {to}: {because}"
         case MoveKind.LAPSED:
-            return f"Fell back to {to}: {because} lapsed"
+            return f"Fell back {to}: {because} lapsed"
         case MoveKind.PLAYBOOK_CHANGED:
-            return f"Judged by another playbook version: at {to}"
+            return f"Judged by another playbook version: {at}"
         case MoveKind.DECIDED:
-            return f"Decided ({plain(deal.outcome)}) at {to}" if deal.outcome != OPEN else "Decided"
+            return f"Decided ({in_words(move.outcome)}) {at}"
         case MoveKind.REOPENED:
-            return f"Reopened at {to}"
+            return f"Reopened {at}"
+
+
+def _place(gate: str | None, move: Move, deal: Qualification) -> tuple[str, str]:
+    """Where a deal stands or goes, as in "stands at Problem" and "went to Problem"."""
+    if gate is not None:
+        name = _gate_name(deal, gate)
+        return f"at {name}", f"to {name}"
+    if move.playbook is None:
+        return ("unjudged: no playbook was in force",) * 2
+    return "with all gates passed", "through all gates"
 
 
 # --- revenue ------------------------------------------------------------------------------------
@@ -188,15 +195,15 @@ def verdict_sentence(verdict: Verdict, deal: Qualification) -> str:
         case VerdictRule.WON:
             return "In, as closed: the deal was won."
         case VerdictRule.ENDED:
-            return f"Out: the deal ended ({plain(deal.outcome)})."
+            return f"Out: the deal ended ({in_words(deal.outcome)})."
         case VerdictRule.NO_PLAYBOOK:
             return "Out: no playbook was in force, so nothing could be judged."
         case VerdictRule.NO_EVIDENCE:
             return "Out: no evidence in force meets any criterion."
         case VerdictRule.ALL_GATES_PASSED:
-            return f"In, as {plain(verdict.category)}: all gates are passed."
+            return f"In, as {in_words(verdict.category)}: all gates are passed."
         case VerdictRule.STANDS_AT_GATE if verdict.counts:
-            return f"In, as {plain(verdict.category)}: it stands at {where}."
+            return f"In, as {in_words(verdict.category)}: it stands at {where}."
         case VerdictRule.STANDS_AT_GATE:
             return f"Out: it stands at {where}, and nothing is projected from there."
 
@@ -216,9 +223,9 @@ def standing_reason(deal: Qualification) -> str:
     if state is None:
         return f"{gate.optional_missing} more of the optional criteria must be met"
     if state.key in gate.too_old:
-        return f"{plain(state.key)} is too old for the next gate"
+        return f"{in_words(state.key)} is too old for the next gate"
     sentence = criterion_sentence(state, deal.rulebook, deal.bar)
-    return f"{plain(state.key)}: {sentence[0].lower()}{sentence[1:].removesuffix('.')}"
+    return f"{in_words(state.key)}: {sentence[0].lower()}{sentence[1:].removesuffix('.')}"
 
 
 def _was_lost(state: CriterionState) -> bool:
@@ -231,7 +238,7 @@ def headline(
     """Claimed and evidenced, side by side, in one breath, with what is worst of the findings."""
     probability = claimed.probability
     sure = "" if probability is None else f", {probability} %"
-    said = f"Claimed: {plain(claimed.category)}{sure}."
+    said = f"Claimed: {in_words(claimed.category)}{sure}."
     if deal.outcome != OPEN:
         return f"{said} {verdict_sentence(verdict, deal)}"
     if deal.rulebook is None:
@@ -241,7 +248,7 @@ def headline(
         name = _gate_name(deal, deal.stands_at)
         where = f"stands at {name} since {day(deal.stands_since)}"
     worst = "".join(f" {each.sentence}" for each in noticed if each.rule == WORST)
-    evidenced = f"Evidenced: {plain(verdict.category)}, {where}: {standing_reason(deal)}."
+    evidenced = f"Evidenced: {in_words(verdict.category)}, {where}: {standing_reason(deal)}."
     return f"{said} {evidenced}{worst}"
 
 

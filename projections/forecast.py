@@ -25,7 +25,6 @@ from typing import Any, NamedTuple, TypeAlias
 
 from ledger.domain.basis import Basis
 from ledger.domain.calendar import FiscalCalendar, Period
-from ledger.domain.deal import OPEN
 from ledger.domain.errors import InvalidInput
 from ledger.domain.events import Category, Outcome
 from ledger.domain.money import Money, conversion_rate, format_amount, round_to_minor_unit
@@ -33,6 +32,7 @@ from projections.fold.calls import Call
 from projections.fold.claims import ClaimedDeal
 from projections.fold.people import Account, Organisation, Person
 from projections.fold.settings import LedgerSettings
+from projections.fold.verdict import without_judging
 from projections.qualified import BookDeal
 
 MEASURES = ("claimed", "evidenced", "weighted", "called", "adjusted", "closed")
@@ -172,13 +172,8 @@ def tally_deals(
 
 
 def _evidenced(deal: BookDeal) -> tuple[Category, int]:
-    """What the verdict says, without judging what needs no judge."""
-    outcome = deal.claimed.outcome
-    if outcome == Outcome.WON:
-        return Category.CLOSED, 100
-    if outcome != OPEN or deal.unproven:
-        return Category.OMITTED, 0
-    return deal.verdict.category, deal.verdict.weight_percent
+    at_once = without_judging(deal.claimed.outcome, unproven=deal.unproven)
+    return at_once or (deal.verdict.category, deal.verdict.weight_percent)
 
 
 def _share(amount: Money | None, percent: int) -> Money | None:

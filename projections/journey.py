@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from ledger.domain.errors import InvalidInput
 from projections.book import Book
 from projections.explain import (
     Events,
@@ -21,6 +20,7 @@ from projections.explain import (
     move_sentence,
     opened,
 )
+from projections.fold.asks import check_ahead
 from projections.fold.claimed_journey import ClaimedJourney, claimed_journey
 from projections.fold.criterion import Stakeholder
 from projections.fold.findings import Finding
@@ -29,8 +29,6 @@ from projections.fold.rulebook import Rulebook, reviews_at
 from projections.forecast import counts_in
 from projections.qualified import BookDeal
 from projections.timeline import event_facts
-
-AHEAD_DAYS_MAX = 3650
 
 
 def gates_as_dict(book: Book, deal: BookDeal, *, ahead_until: str | None = None) -> dict[str, Any]:
@@ -45,7 +43,12 @@ def gates_as_dict(book: Book, deal: BookDeal, *, ahead_until: str | None = None)
         JSON: `basis`, `deal`, `name`, `headline`, `claimed`, `evidenced`, `playbook`, `gates[]`
         with `criteria[]`, `moves[]`, `loops[]`, `claimed_journey`, `findings[]`, `upcoming[]`, and
         what could not be placed.
+
+    Raises:
+        InvalidInput: `not-ahead`, `too-far-ahead`.
     """
+    if ahead_until is not None:
+        check_ahead(book.valid_at, ahead_until)
     found = deal.ahead(ahead_until)
     noticed = deal.findings(book.calendar)
     claims = claimed_journey(deal.deal_id, deal.events, book.valid_at, deal.judge.playbooks)
@@ -66,7 +69,7 @@ def gates_as_dict(book: Book, deal: BookDeal, *, ahead_until: str | None = None)
         },
         "evidenced": evidenced_as_dict(deal, events),
         "playbook": None if rulebook is None else {
-            **playbook_as_dict(rulebook, events),
+            **judged_by_as_dict(rulebook, events),
             "review": _review(book, rulebook),
         },
         "stakeholders": [
@@ -92,7 +95,7 @@ def gates_as_dict(book: Book, deal: BookDeal, *, ahead_until: str | None = None)
     }  # fmt: skip
 
 
-def playbook_as_dict(rulebook: Rulebook, events: Events) -> dict[str, Any]:
+def judged_by_as_dict(rulebook: Rulebook, events: Events) -> dict[str, Any]:
     """The version that judged, and the event that published it."""
     return {
         "key": rulebook.playbook.key,
@@ -308,12 +311,9 @@ def lapses_rows(
         owner: only deals of this owner.
 
     Raises:
-        InvalidInput: `invalid-period`, `not-ahead`.
+        InvalidInput: `invalid-period`, `not-ahead`, `too-far-ahead`.
     """
-    if until <= book.valid_at:
-        raise InvalidInput(
-            "not-ahead", f"{until} does not lie ahead of the basis, {book.valid_at}", where="until"
-        )
+    check_ahead(book.valid_at, until)
     ahead = [(deal, deal.ahead(until)) for deal in _open_deals(book, period, owner)]
     events = book.causes(
         {

@@ -108,7 +108,8 @@ def _gates_table(answer: dict[str, Any]) -> None:
     playbook = answer["playbook"]
     if playbook is not None:
         review = playbook["review"]
-        overdue = f", not reviewed since {brief(review['at'])}" if review["overdue"] else ""
+        late = review is not None and review["overdue"]
+        overdue = f", not reviewed since {brief(review['at'])}" if late else ""
         write_line(f"judged by {playbook['key']}@{playbook['version']}{overdue}")
     write_line(basis_line(answer["basis"]))
 

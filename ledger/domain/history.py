@@ -31,7 +31,8 @@ from ledger.domain.times import Instant, format_instant
 ACTS = frozenset({EventRetracted.type, EventCorrected.type})
 
 
-_ORDER = itemgetter("occurred_at", "known_at", "position")
+ORDER = itemgetter("occurred_at", "known_at", "position")
+"""The order in which a fold takes events."""
 
 
 def effective(events: Iterable[Event], valid_at: str) -> list[Event]:
@@ -47,7 +48,7 @@ def effective(events: Iterable[Event], valid_at: str) -> list[Event]:
         events = _acted_on(events, acts)
     counted = [event for event in events if event["occurred_at"] <= valid_at]
     if len(counted) > 1:
-        counted.sort(key=_ORDER)
+        counted.sort(key=ORDER)
     return counted
 
 

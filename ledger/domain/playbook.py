@@ -40,6 +40,13 @@ Flag = Annotated[bool, Field(strict=True)]
 Seniority = Literal["c_level", "vice_president", "director", "manager", "staff"]
 SENIORITIES: tuple[Seniority, ...] = get_args(Seniority)
 """From the most senior on."""
+
+
+def in_words(key: str) -> str:
+    """A key as people say it: `budget_price_confirmed` is "budget price confirmed"."""
+    return key.replace("_", " ")
+
+
 BuyerQuestion = Literal["why_change", "why_now", "why_this"]
 BUYER_QUESTIONS: tuple[BuyerQuestion, ...] = get_args(BuyerQuestion)
 SourceKind = Literal["meeting", "call", "email", "document", "crm", "other"]

@@ -31,7 +31,8 @@ from projections.fold.criterion import Status
 from projections.fold.gates import CriterionState, GateState, Qualification
 from projections.fold.rulebook import Rulebook, expiry
 
-WITHIN_DAYS_MAX = 3650
+DAYS_AHEAD_MAX = 3650
+"""How far lapses are told: ten years."""
 
 
 class Ask(StrEnum):
@@ -81,14 +82,33 @@ def look_ahead(valid_at: str, within_days: int) -> str:
     Raises:
         InvalidInput: `invalid-days`.
     """
-    if not 0 <= within_days <= WITHIN_DAYS_MAX:
+    if not 0 <= within_days <= DAYS_AHEAD_MAX:
         raise InvalidInput(
             "invalid-days",
             f"cannot look {within_days} days ahead",
             where="within_days",
-            hint=f"give 0 to {WITHIN_DAYS_MAX} days",
+            hint=f"give 0 to {DAYS_AHEAD_MAX} days",
         )
     return expiry(valid_at, timedelta(days=within_days)) or format_instant(END_OF_TIME)
+
+
+def check_ahead(valid_at: str, until: str) -> str:
+    """An instant up to which lapses can be told: behind the basis, at most ten years.
+
+    Raises:
+        InvalidInput: `not-ahead`, `too-far-ahead`.
+    """
+    if until <= valid_at:
+        raise InvalidInput(
+            "not-ahead", f"{until} does not lie ahead of the basis, {valid_at}", where="until"
+        )
+    if until > look_ahead(valid_at, DAYS_AHEAD_MAX):
+        raise InvalidInput(
+            "too-far-ahead",
+            f"{until} lies more than {DAYS_AHEAD_MAX} days ahead of the basis, {valid_at}",
+            where="until",
+        )
+    return until
 
 
 def questions_of(

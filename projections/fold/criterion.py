@@ -13,8 +13,8 @@ Law, in the order in which it is asked:
 4. What was met once and is not now, because its speaker left or lost the role, is `stale`.
 5. Everything else is `unmet`.
 
-A speaker may be heard for what they are at that instant: they must be named, be there (or have
-been, when they spoke, where the criterion outlives their leaving), and have the role and the
+A speaker may be heard for what they are at that instant: they must be named, have been there when
+they spoke, be there still (unless the criterion outlives their leaving), and have the role and the
 seniority asked for.
 Evidence that says nobody is only a claim; the word of a CRM, for it or against it, counts where the
 criterion names `crm`.
@@ -261,7 +261,7 @@ def _why_unheard(
         left_since = piece.occurred_at <= speaker.left_at
         if left_since and criterion.lapses_with_stakeholder:
             return Rule.SPEAKER_LEFT
-        if not speaker.here and not speaker.was_there(piece.occurred_at):
+        if not speaker.was_there(piece.occurred_at):
             return Rule.SPEAKER_LEFT
     wanted = criterion.said_by_role
     if wanted is not None and (speaker is None or speaker.role != wanted):

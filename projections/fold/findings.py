@@ -25,7 +25,7 @@ from typing import NamedTuple
 from ledger.domain.calendar import FiscalCalendar
 from ledger.domain.deal import OPEN
 from ledger.domain.events import Category
-from ledger.domain.playbook import BUYER_QUESTIONS
+from ledger.domain.playbook import BUYER_QUESTIONS, in_words
 from projections.fold.claims import ClaimedDeal
 from projections.fold.criterion import Rule, Status
 from projections.fold.gates import Qualification
@@ -138,7 +138,7 @@ def _commit_without_evidence(sides: Sides) -> Iterator[Finding]:
         return
     gate = None if sides.deal.stands_at is None else sides.deal.gates[sides.stands_at]
     missing = () if gate is None else gate.missing
-    what = f": {missing[0].replace('_', ' ')} does not hold" if missing else ""
+    what = f": {in_words(missing[0])} does not hold" if missing else ""
     yield Finding(
         "commit-without-evidence",
         f"Commit is claimed; the evidence stands at {sides.name(sides.stands_at)}{what}.",
@@ -188,7 +188,7 @@ def _criterion_contradicted(sides: Sides) -> Iterator[Finding]:
         if state.status is Status.CONTRADICTED and rule.criterion.mandatory and rule.gate <= so_far:
             yield Finding(
                 "criterion-contradicted",
-                f"{state.key.replace('_', ' ')} is contradicted since {state.since[:10]}.",
+                f"{in_words(state.key)} is contradicted since {state.since[:10]}.",
                 state.judgement.causes,
                 (state.key,),
             )
@@ -223,8 +223,7 @@ def _buyer_question_open(sides: Sides) -> Iterator[Finding]:
             continue
         yield Finding(
             "buyer-question-open",
-            f"Nothing in force answers the buyer's {question.replace('_', ' ')}: no decision is "
-            "likely.",
+            f"Nothing in force answers the buyer's {in_words(question)}: no decision is likely.",
             (
                 *sides.claims("category"),
                 *(cause for state in asked for cause in state.judgement.causes),

@@ -40,13 +40,15 @@ class CriterionState(NamedTuple):
         key: the criterion.
         gate: its gate.
         judgement: what it is.
-        since: valid time from which it has been so.
+        since: valid time from which it has had this status.
+        by_rule_since: valid time from which the same rule says so.
     """
 
     key: str
     gate: str
     judgement: Judgement
     since: str
+    by_rule_since: str
 
     @property
     def status(self) -> Status:
@@ -80,7 +82,18 @@ class GateState(NamedTuple):
 
 
 class Move(NamedTuple):
-    """From an instant on the deal stands elsewhere; no gate: through all, or none judged."""
+    """From an instant on the deal stands elsewhere.
+
+    Args:
+        at: valid time.
+        kind: why.
+        from_gate: where it stood; None before the opening, through all gates, or not judged.
+        to_gate: where it stands; None through all gates, or not judged.
+        criteria: what changed and so moved it.
+        causes: the positions of the events that it rests on.
+        outcome: the deal's, from then on.
+        playbook: the version that judged, `key@version`; None where none was in force.
+    """
 
     at: str
     kind: MoveKind
@@ -88,6 +101,8 @@ class Move(NamedTuple):
     to_gate: str | None
     criteria: tuple[str, ...]
     causes: tuple[int, ...]
+    outcome: str
+    playbook: str | None
 
 
 class Loop(NamedTuple):

@@ -96,10 +96,13 @@ class Heard:
         theirs = frozenset(
             cause_of(event) for event in self._of_accounts if account_of(event) == self.account
         )
-        if theirs:
-            for key, track in self.tracks.items():
-                track.without(theirs)
-                self.touched.add(key)
+        if not theirs:
+            return
+        for key, track in self.tracks.items():
+            track.without(theirs)
+            self.touched.add(key)
+        self.about = [each for each in self.about if each[1] not in theirs]
+        self.while_decided = [each for each in self.while_decided if each.cause not in theirs]
 
     def _evidence(self, event: Event) -> None:
         account = account_of(event)

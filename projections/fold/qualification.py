@@ -27,12 +27,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from heapq import heappop, heappush, merge
-from operator import itemgetter
 from typing import NamedTuple
 
 from ledger.domain.deal import OPEN
 from ledger.domain.events import Event, Outcome, cause_of
-from ledger.domain.history import effective
+from ledger.domain.history import ORDER, effective
 from projections.fold.criterion import (
     UNMET,
     Judgement,
@@ -61,8 +60,6 @@ from projections.fold.gates import (
 )
 from projections.fold.hearing import Heard
 from projections.fold.rulebook import PlaybookHistory, Rulebook
-
-_ORDER = itemgetter("occurred_at", "known_at", "position")
 
 QUALIFYING_TYPES = frozenset(
     {
@@ -96,6 +93,7 @@ def qualify(
     Returns:
         None where the deal is not in the book at that basis.
     """
+    events = list(events)
     own = effective(events, valid_at)
     opened_at = _opened_at(own)
     if opened_at is None:
@@ -108,10 +106,19 @@ def qualify(
     if ahead_until is None or ahead_until <= valid_at:
         return found
     changes, moves = len(sweep.changes), len(sweep.moves)
-    sweep.run([], ahead_until)
+    sweep.run(_announced(events, valid_at, ahead_until), ahead_until)
     return found._replace(
         upcoming=tuple(sweep.changes[changes:]), upcoming_moves=tuple(sweep.moves[moves:])
     )
+
+
+def _announced(events: Iterable[Event], valid_at: str, until: str) -> list[Event]:
+    """What was known at an instant to take effect after it: waivers set ahead."""
+    return [
+        event
+        for event in effective(events, until)
+        if event["occurred_at"] > valid_at >= event["known_at"]
+    ]
 
 
 def _opened_at(events: Sequence[Event]) -> str | None:
@@ -137,7 +144,7 @@ def _with_accounts(
         ]
         for account in sorted(accounts & account_evidence.keys())
     ]
-    return merge(own, *theirs, key=_ORDER) if theirs else own
+    return merge(own, *theirs, key=ORDER) if theirs else own
 
 
 _OUTCOMES = frozenset({"deal-closed", "deal-reopened"})
@@ -184,6 +191,7 @@ class _Sweep:
         self.stands: int | None = None
         self.judged: dict[str, Judgement] = {}
         self.since: dict[str, str] = {}
+        self.by_rule_since: dict[str, str] = {}
         self.holds: list[bool] = []
         """By gate, whether its criteria hold at the bar."""
         self.gates: dict[str, _GateTrack] = {}
@@ -350,6 +358,7 @@ class _Sweep:
             if self._settled(rulebook, rule.gate):
                 self.judged.setdefault(key, UNMET)
                 self.since.setdefault(key, self.now)
+                self.by_rule_since.setdefault(key, self.now)
                 continue
             after = self._judged_at(rulebook, key, max(self.bar, rule.gate))
             if after != before:
@@ -387,6 +396,8 @@ class _Sweep:
             self.heard.track(key).was_met = True
         turned = before is None or before.status is not after.status
         self.changed.append(_Changed(key, after, turned))
+        if before is None or turned or before.rule is not after.rule:
+            self.by_rule_since[key] = self.now
         if turned:
             self.since[key] = self.now
             if before is not None or after.status is not Status.UNMET:
@@ -484,7 +495,13 @@ class _Sweep:
         causes = {*self.reason_causes, *_causes(each.after for each in because)}
         before = self.moves[-1].to_gate if self.moves else None
         criteria = tuple(dict.fromkeys(each.key for each in because))
-        self.moves.append(Move(self.now, kind, before, gate, criteria, tuple(sorted(causes))))
+        playbook = None if self.rulebook is None else self.rulebook.label
+        self.moves.append(
+            Move(
+                self.now, kind, before, gate, criteria, tuple(sorted(causes)),
+                self.heard.outcome, playbook,
+            )
+        )  # fmt: skip
 
     def _first_not_passed(self, rulebook: Rulebook) -> int:
         span = worked_at(rulebook, self.heard.outcome)
@@ -537,7 +554,9 @@ class _Sweep:
     def _criterion_states(self, rulebook: Rulebook) -> Iterable[CriterionState]:
         for key, rule in rulebook.criteria.items():
             gate = rulebook.gates[rule.gate].key
-            yield CriterionState(key, gate, self.judged[key], self.since[key])
+            yield CriterionState(
+                key, gate, self.judged[key], self.since[key], self.by_rule_since[key]
+            )
 
     def _gate_states(self, rulebook: Rulebook) -> Iterable[GateState]:
         for index, gate in enumerate(rulebook.gates):

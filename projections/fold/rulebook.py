@@ -116,6 +116,8 @@ class _Version(NamedTuple):
 class PlaybookHistory:
     """All playbook versions that a basis sees, and when each is in force.
 
+    Those announced by `valid_at` for later are among them: what lies ahead is judged by them.
+
     Args:
         events: the visible events of all playbook streams.
         valid_at: valid time, in the one spelling.
@@ -138,11 +140,15 @@ class PlaybookHistory:
         published: Iterable[Event] | None = None,
     ) -> None:
         events = list(events)
-        in_force = _publications(effective(events, valid_at))
+        forever = format_instant(END_OF_TIME)
+        in_force = _publications(
+            event
+            for event in effective(events, forever)
+            if event["occurred_at"] <= valid_at or event["known_at"] <= valid_at
+        )
         self.first: str | None = next(iter(in_force), None)
         self.under: str | None = None
         if under is not None:
-            forever = format_instant(END_OF_TIME)
             known = _publications(effective(events if published is None else published, forever))
             version = _version_named(under, known)
             self.under = version.rulebook.label

@@ -50,19 +50,30 @@ class Verdict(NamedTuple):
         return self.category is not Category.OMITTED
 
 
+def without_judging(outcome: str, *, unproven: bool) -> tuple[Category, int] | None:
+    """The category and weight in percent of what needs no judge; None where the gates decide.
+
+    Args:
+        outcome: `open`, or how the deal ended.
+        unproven: whether no evidence in force can meet any criterion.
+    """
+    if outcome == Outcome.WON:
+        return Category.CLOSED, 100
+    if outcome != OPEN or unproven:
+        return Category.OMITTED, 0
+    return None
+
+
 def no_evidence_no_revenue(deal: Qualification) -> Verdict:
     """What may be projected from a deal on its evidence.
 
     Args:
         deal: its gates at the basis.
     """
-    if deal.outcome != OPEN:
-        return _decided(deal)
-    if deal.rulebook is None:
-        return Verdict(Category.OMITTED, 0, VerdictRule.NO_PLAYBOOK)
     met = [state for state in deal.criteria if state.status is Status.MET]
-    if not met:
-        return Verdict(Category.OMITTED, 0, VerdictRule.NO_EVIDENCE, deal.stands_at)
+    at_once = without_judging(deal.outcome, unproven=not met)
+    if deal.rulebook is None or at_once is not None:
+        return _out_or_won(deal, at_once or (Category.OMITTED, 0))
     gate, rule = deal.rulebook.gates[-1], VerdictRule.ALL_GATES_PASSED
     if deal.stands_at is not None:
         gate = deal.rulebook.gates[deal.rulebook.gate_index[deal.stands_at]]
@@ -74,9 +85,10 @@ def no_evidence_no_revenue(deal: Qualification) -> Verdict:
     )
 
 
-def _decided(deal: Qualification) -> Verdict:
-    decided = [move for move in deal.moves if move.kind is MoveKind.DECIDED]
-    causes = decided[-1].causes
-    if deal.outcome == Outcome.WON:
-        return Verdict(Category.CLOSED, 100, VerdictRule.WON, deal.stands_at, causes)
-    return Verdict(Category.OMITTED, 0, VerdictRule.ENDED, deal.stands_at, causes)
+def _out_or_won(deal: Qualification, projected: tuple[Category, int]) -> Verdict:
+    if deal.outcome != OPEN:
+        decided = [move for move in deal.moves if move.kind is MoveKind.DECIDED]
+        rule = VerdictRule.WON if deal.outcome == Outcome.WON else VerdictRule.ENDED
+        return Verdict(*projected, rule, deal.stands_at, decided[-1].causes)
+    rule = VerdictRule.NO_PLAYBOOK if deal.rulebook is None else VerdictRule.NO_EVIDENCE
+    return Verdict(*projected, rule, deal.stands_at)

@@ -272,8 +272,7 @@ class Model:
         by_then = [p["type"] for p in comings if p["occurred_at"] <= e["occurred_at"]]
         gone = "stakeholder-left"
         was_there = gone not in just_before[-1:] or gone not in by_then[-1:]
-        here = not comings or comings[-1]["type"] != gone
-        if not here and not was_there:
+        if not was_there:
             return "lost"
         if left and e["occurred_at"] <= left[-1] and criterion["lapses_with_stakeholder"]:
             return "lost"
