@@ -18,6 +18,7 @@ def main(
     append.main(seconds=seconds, events=events)
     fold.main(seconds=seconds)
     forecast.main(deals=deals)
+    forecast.main(deals=deals // 10, evidence=25)
 
 
 if __name__ == "__main__":
