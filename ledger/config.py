@@ -6,14 +6,17 @@ works for one person on one machine; a secret is never printed.
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 WORKERS_MAX = 8
+_HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_])?")
 
 
 def _default_home() -> Path:
@@ -35,6 +38,7 @@ class Settings(BaseSettings):
         workers: how many processes or connections work at once.
         host: the address that the HTTP door listens on.
         port: its port.
+        hosts: the names, beside loopback and that address, by which a request may call this server.
     """
 
     model_config = SettingsConfigDict(env_prefix="QLEDGER_", extra="ignore", frozen=True)
@@ -45,16 +49,38 @@ class Settings(BaseSettings):
     workers: Annotated[int, Field(ge=1, le=64)] = Field(default_factory=_default_workers)
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535)] = 8420
+    hosts: Annotated[tuple[str, ...], NoDecode] = ()
 
     @field_validator("home")
     @classmethod
     def _absolute(cls, home: Path) -> Path:
         return home.expanduser().absolute()
 
+    @field_validator("hosts", mode="before")
+    @classmethod
+    def _listed(cls, listed: Any) -> Any:
+        if not isinstance(listed, str):
+            return listed
+        names = tuple(name.strip() for name in listed.split(",") if name.strip())
+        for name in names:
+            if not (_HOST.fullmatch(name) or _is_address(name)):
+                raise ValueError(
+                    f"{name!r} is not a host: give names without a scheme, a port or a wildcard, "
+                    "separated by commas"
+                )
+        return names
+
     @field_validator("database_url")
     @classmethod
     def _empty_is_none(cls, url: SecretStr | None) -> SecretStr | None:
         return url if url is not None and url.get_secret_value().strip() else None
+
+
+def _is_address(name: str) -> bool:
+    try:
+        return bool(ipaddress.ip_address(name))
+    except ValueError:
+        return False
 
 
 def shown(settings: Settings) -> dict[str, str]:
@@ -64,4 +90,6 @@ def shown(settings: Settings) -> dict[str, str]:
 
 
 def _text(value: object) -> str:
+    if isinstance(value, tuple):
+        return ",".join(value)
     return "" if value is None else str(value)

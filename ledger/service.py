@@ -17,7 +17,7 @@ from uuid import UUID
 
 from ledger.domain.command import Command, Playbooks
 from ledger.domain.envelope import decode, prepare, splice
-from ledger.domain.errors import Conflict
+from ledger.domain.errors import Conflict, Refused
 from ledger.domain.events import (
     DebriefHeld,
     Draft,
@@ -30,10 +30,10 @@ from ledger.domain.events import (
     parse_payload,
     stream_name,
 )
-from ledger.domain.history import in_canonical_form
+from ledger.domain.history import effective, in_canonical_form
 from ledger.domain.ids import event_id_at, event_id_of
 from ledger.domain.streams import decide, playbooks_in_force
-from ledger.domain.times import Instant, format_instant
+from ledger.domain.times import END_OF_TIME, Instant, format_instant
 from ledger.store.ledger import Ledger
 
 ATTEMPTS_MAX = 20
@@ -136,6 +136,7 @@ def record_together(
     actor: str,
     occurred_at: Instant | None = None,
     correlation_id: UUID | None = None,
+    expected_version: int | None = None,
     source: Source = THIS_LEDGER,
 ) -> list[Receipt]:
     """Decide on several commands in turn and record what they lead to in one act: all, or none.
@@ -149,6 +150,7 @@ def record_together(
         occurred_at: valid time of the act; None is now, by the ledger's clock, or in a retry that
             of the first time.
         correlation_id: what ties them together.
+        expected_version: the version of the stream that the caller has seen.
         source: the system and record they come from.
 
     Returns:
@@ -179,11 +181,13 @@ def record_together(
             drafts = [d._replace(payload=_as_recorded(d.payload, events)) for d in drafts]
             return _recorded_together(ledger, drafts, None)
         decided = _decided_in_turn(events, drafts, now, _playbooks(ledger, now))
+        version = len(events) if expected_version is None else expected_version
         try:
-            return _recorded_together(ledger, decided, len(events))
+            return _recorded_together(ledger, decided, version)
         except Conflict as conflict:
+            moved = conflict.code == "stream-moved" and expected_version is None
             twice = conflict.code == "event-id-taken" and occurred_at is None
-            if not (conflict.code == "stream-moved" or twice) or attempt == ATTEMPTS_MAX - 1:
+            if not (moved or twice) or attempt == ATTEMPTS_MAX - 1:
                 raise
     raise AssertionError("the last attempt returns or raises")
 
@@ -204,16 +208,29 @@ class Answer(NamedTuple):
     note: str | None = None
 
 
+class Debrief(NamedTuple):
+    """A debrief of a deal.
+
+    Args:
+        reviewer: who asked; never the owner of the deal.
+        answers: by criterion, in the order in which they were given.
+        meetings_before: how many meetings there had been with the buyer.
+    """
+
+    reviewer: str
+    answers: Sequence[Answer]
+    meetings_before: int | None = None
+
+
 def hold_debrief(
     ledger: Ledger,
     deal_id: str,
-    answers: Sequence[Answer],
+    debrief: Debrief,
     *,
-    reviewer: str,
     actor: str,
-    meetings_before: int | None = None,
     occurred_at: Instant | None = None,
     event_id: UUID | None = None,
+    expected_version: int | None = None,
 ) -> list[Receipt]:
     """Record a debrief in one act: each answer that is evidence, then the debrief that names them.
 
@@ -223,12 +240,11 @@ def hold_debrief(
     Args:
         ledger: where to.
         deal_id: the deal's own id.
-        answers: by criterion, in the order in which they were given.
-        reviewer: who asked; never the owner of the deal.
+        debrief: who asked, and what was answered.
         actor: who records it.
-        meetings_before: how many meetings there had been with the buyer.
         occurred_at: valid time of the debrief; None is now.
         event_id: the id of the `debrief-held`; made here where None.
+        expected_version: the version of the deal's stream that the caller has seen.
 
     Returns:
         The receipts, that of the debrief last.
@@ -241,7 +257,7 @@ def hold_debrief(
     debrief_id = event_id or event_id_at(ledger.clock())
     parts: list[Part] = []
     told: list[dict[str, Any]] = []
-    for number, answer in enumerate(answers, 1):
+    for number, answer in enumerate(debrief.answers, 1):
         evidence_id = None
         if answer.evidence is not None:
             evidence_id = event_id_of(THIS_LEDGER.system, str(debrief_id), f"answer {number}")
@@ -256,7 +272,11 @@ def hold_debrief(
         )
     held = parse_payload(
         DebriefHeld.type,
-        {"reviewer": reviewer, "answers": told, "meetings_before": meetings_before},
+        {
+            "reviewer": debrief.reviewer,
+            "answers": told,
+            "meetings_before": debrief.meetings_before,
+        },
     )
     return record_together(
         ledger,
@@ -265,28 +285,86 @@ def hold_debrief(
         actor=actor,
         occurred_at=occurred_at,
         correlation_id=debrief_id,
+        expected_version=expected_version,
     )
 
 
 def publish_playbook(
-    ledger: Ledger, payload: PlaybookPublished, *, actor: str, effective_at: Instant | None = None
-) -> Receipt | None:
-    """Publish a version of a playbook; None when that very version is there already.
+    ledger: Ledger,
+    payload: PlaybookPublished,
+    *,
+    actor: str,
+    effective_at: Instant | None = None,
+    event_id: UUID | None = None,
+    expected_version: int | None = None,
+) -> Receipt:
+    """Publish a version of a playbook; one that is published already stays as it is.
 
     Args:
         ledger: where to.
         payload: the whole version.
         actor: who publishes it.
-        effective_at: valid time from which it is in force; None is now.
+        effective_at: valid time from which it is in force; None is now, or from when on the same
+            version is in force already.
+        event_id: makes a retry recognisable; made here where None.
+        expected_version: the version of the stream that the caller has seen.
+
+    Returns:
+        The receipt; that of the earlier event, with `added` false, when the same version is there.
 
     Raises:
-        Refused: `version-exists` when the version was published with other content.
+        Refused: `version-exists` when the version is published with other content, or takes effect
+            at another instant. One that was retracted is not there.
+        Conflict: `stream-moved`, `event-id-taken`.
     """
     stream = stream_name("playbook", payload.playbook.key)
-    same = payload.to_json()
-    if any(event["payload"] == same for event in ledger.stream(stream)):
-        return None
-    return record(ledger, stream, payload, actor=actor, occurred_at=effective_at)
+    try:
+        return record(
+            ledger,
+            stream,
+            payload,
+            actor=actor,
+            occurred_at=effective_at,
+            event_id=event_id,
+            expected_version=expected_version,
+        )
+    except Refused as refusal:
+        if refusal.code != "version-exists":
+            raise
+        published = _published_alike(ledger.stream(stream), payload)
+        if published is None:
+            raise
+    since = published["occurred_at"]
+    if effective_at is not None and format_instant(effective_at) != since:
+        raise Refused(
+            "version-exists",
+            f"version {payload.playbook.version} is already published, to take effect at {since}",
+            where=f"{payload.type}.occurred_at",
+            hint=f"to move that, correct the occurred_at of event {published['event_id']}",
+        )
+    return _receipt_of(published)
+
+
+def _published_alike(events: Sequence[Event], payload: PlaybookPublished) -> Event | None:
+    """The event by which that very version is published; None where there is none."""
+    for event in effective(events, format_instant(END_OF_TIME)):
+        if (
+            event["type"] == payload.type
+            and parse_payload(payload.type, event["payload"]) == payload
+        ):
+            return event
+    return None
+
+
+def _receipt_of(event: Event) -> Receipt:
+    return Receipt(
+        UUID(event["event_id"]),
+        event["type"],
+        event["position"],
+        event["stream_version"],
+        Instant.fromisoformat(event["recorded_at"]),
+        added=False,
+    )
 
 
 def _recorded(ledger: Ledger, draft: Draft, expected_version: int | None) -> Receipt:

@@ -10,11 +10,11 @@ how often.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from ledger.domain.events import Event, EvidenceRecorded, cause_of
-from ledger.domain.history import effective
+from ledger.domain.history import ORDER, effective
 from projections.book import Book
 from projections.explain import criterion_sentence, opened
 from projections.fold.asks import Question, look_ahead, questions_of
@@ -147,7 +147,7 @@ def _standing(deal: BookDeal, found: Qualification) -> dict[str, Any]:
 def _last_words(events: Iterable[Event]) -> dict[str, Event]:
     """Criterion -> what was said of it last, for it or against it."""
     words: dict[str, Event] = {}
-    for event in sorted(events, key=itemgetter("occurred_at", "known_at", "position")):
+    for event in sorted(events, key=ORDER):
         if event["type"] == EvidenceRecorded.type:
             words[event["payload"]["criterion"]] = event
     return words
@@ -187,7 +187,7 @@ def _question(
         "why": str(why),
         "status": str(state.status),
         "rule": str(state.judgement.rule),
-        "reason": criterion_sentence(state, rulebook, deal.bar),
+        "reason": criterion_sentence(state, rulebook),
         "since": state.since,
         "lapses_at": state.judgement.lapses_at,
         "mandatory": criterion.mandatory,

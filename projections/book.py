@@ -1,6 +1,7 @@
 """The book at a basis: every question about it, answered from the log.
 
-Law: a `Book` depends on nothing but the log and its basis. Asked twice, it gives the same answer.
+Law: a `Book` depends on nothing but the log and its basis. Asked twice, it gives the same answer;
+so what its questions share - settings, people, playbooks, the evidence on accounts - is read once.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from ledger.domain.times import Instant, format_instant
 from projections.fold.calls import calls_at
 from projections.fold.people import Chart, Organisation, Person, accounts_at, chart_of, people_at
 from projections.fold.qualification import QUALIFYING_TYPES
-from projections.fold.rulebook import PlaybookHistory
+from projections.fold.rulebook import PlaybookHistory, Review, reviews_at
 from projections.fold.settings import LedgerSettings, settings_at
 from projections.forecast import Directory, Forecast, check_group_by, tally_calls
 from projections.parallel import EVENTS_PER_WORKER_MIN, Job, tally_all
@@ -70,7 +71,14 @@ class Book:
     @cached_property
     def directory(self) -> Directory:
         """People and accounts at the basis."""
-        return self._directory(self.basis)
+        accounts = self._reader.events(self.basis, "account", ("account-opened", "account-revised"))
+        return Directory(self.people, accounts_at(accounts, self.valid_at), self.settings.calendar)
+
+    @cached_property
+    def people(self) -> dict[str, Person]:
+        """Everybody who ever joined, as they are at the basis, by id."""
+        types = ("person-joined", "person-reassigned", "person-left")
+        return people_at(self._reader.events(self.basis, "person", types), self.valid_at)
 
     def directory_of(self, organisation: Organisation) -> Directory:
         """The same with people as they were at the basis, or as they are.
@@ -80,7 +88,7 @@ class Book:
         """
         if organisation is Organisation.AS_WAS:
             return self.directory
-        return self.directory._replace(people=self._people(self.as_is.basis))
+        return self.directory._replace(people=self.as_is.people)
 
     @cached_property
     def as_is(self) -> Book:
@@ -98,23 +106,10 @@ class Book:
     def _at(self, instant: Instant) -> Basis:
         return replace(self.basis, valid_at=instant, known_at=instant)
 
-    def _directory(self, basis: Basis) -> Directory:
-        accounts = self._reader.events(basis, "account", ("account-opened", "account-revised"))
-        return Directory(
-            self._people(basis),
-            accounts_at(accounts, format_instant(basis.valid_at)),
-            self.settings.calendar,
-        )
-
-    def _people(self, basis: Basis) -> dict[str, Person]:
-        types = ("person-joined", "person-reassigned", "person-left")
-        people = self._reader.events(basis, "person", types)
-        return people_at(people, format_instant(basis.valid_at))
-
     @cached_property
     def chart(self) -> Chart:
         """Who reported to whom at the basis."""
-        return chart_of(self._people(self.basis))
+        return chart_of(self.people)
 
     def superiors(self, person: str) -> tuple[str, ...]:
         """The chain of command above a person at the basis, the nearest superior first."""
@@ -134,14 +129,14 @@ class Book:
     @cached_property
     def judge(self) -> Judge:
         """The playbooks in force and the evidence on accounts: by what deals are judged."""
-        published = self._reader.events(
-            everything_known(self.basis), "playbook", ("playbook-published",)
-        )
+        under, published = self.basis.under, None
+        if under is not None:
+            published = self._reader.events(
+                everything_known(self.basis), "playbook", ("playbook-published",)
+            )
         return Judge(
             self.valid_at,
-            PlaybookHistory(
-                self.playbook_events(), self.valid_at, under=self.basis.under, published=published
-            ),
+            PlaybookHistory(self.playbook_events, self.valid_at, under=under, published=published),
             by_stream_id(self._reader.events(self.basis, "account", ("evidence-recorded",))),
         )
 
@@ -226,11 +221,17 @@ class Book:
         """The events that answer for values, by position."""
         return self._reader.at_positions(positions) if positions else {}
 
+    @cached_property
     def playbook_events(self) -> list[Event]:
         """The publications and reviews of all playbooks."""
         return self._reader.events(
             self.basis, "playbook", ("playbook-published", "playbook-reviewed")
         )
+
+    @cached_property
+    def reviews(self) -> dict[str, Review]:
+        """When each playbook was last checked, by key."""
+        return reviews_at(self.playbook_events, self.valid_at)
 
     def forecast(
         self,

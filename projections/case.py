@@ -10,21 +10,22 @@ something where, known too, the deal had stood elsewhere or in another category.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from itertools import chain
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from ledger.domain.calendar import FiscalCalendar
 from ledger.domain.deal import OPEN
-from ledger.domain.events import TYPES, Event
-from ledger.domain.history import ACTS, acts_in_force, effective
+from ledger.domain.events import TYPES, Event, cause_of
+from ledger.domain.history import ACTS, ORDER, effective
 from projections.explain import Events, opened
 from projections.fold.known_then import Known, KnownThen, Moment, Sources, moment_at
 from projections.fold.statistics import days, duration
 from projections.qualified import BookDeal
 from projections.summary import summary
-from projections.timeline import event_facts
+from projections.timeline import acts_on, event_facts, status_of
 
 LATE_AFTER_DAYS = 2
 _LATE_AFTER = timedelta(days=LATE_AFTER_DAYS)
@@ -78,16 +79,21 @@ class Case(NamedTuple):
 
     @property
     def events(self) -> Iterator[Event]:
-        """The deal's events, and the evidence on the accounts that it belonged to."""
+        """The deal's events, the evidence on the accounts that it belonged to, and acts on it."""
         theirs = [event for each in self.known_then.account_events.values() for event in each]
-        evidence = {event["event_id"] for event in theirs if event["type"] not in ACTS}
-        told = (each for each in theirs if evidence & {each["event_id"], _target(each)})
-        return chain(self.deal.events, told)
+        evidence = [event for event in theirs if event["type"] not in ACTS]
+        return chain(self.deal.events, evidence, _acts_on(evidence, theirs))
 
 
-def _target(event: Event) -> str | None:
-    """What an act is on."""
-    return event["payload"]["target"] if event["type"] in ACTS else None
+def _acts_on(told: Iterable[Event], events: Iterable[Event]) -> list[Event]:
+    """The acts on some events, the acts on those acts, and so on, in the order of the log."""
+    targets = {event["event_id"] for event in told}
+    found = []
+    for event in sorted(events, key=itemgetter("position")):  # an act comes after what it is on
+        if event["type"] in ACTS and event["payload"]["target"] in targets:
+            targets.add(event["event_id"])
+            found.append(event)
+    return found
 
 
 def case_of(
@@ -122,7 +128,7 @@ def late_entries(case: Case, events: Events) -> list[dict[str, Any]]:
     valid_at = case.deal.judge.valid_at
     told = [event for stream in streams for event in effective(stream, valid_at)]
     late = [event for event in told if event["type"] in _EVIDENCE and _why_late(event, case)]
-    late.sort(key=lambda event: (event["occurred_at"], event["known_at"], event["position"]))
+    late.sort(key=ORDER)
     return [_late_entry(event, case, events) for event in late]
 
 
@@ -139,7 +145,8 @@ def _why_late(event: Event, case: Case) -> list[str]:
 
 def _late_entry(event: Event, case: Case, events: Events) -> dict[str, Any]:
     at = max(event["occurred_at"], case.opened_at)
-    with_it = frozenset({event["position"], *_acts_on(event, case)})
+    acts = _acts_on([event], case.events)
+    with_it = frozenset(each["position"] for each in (event, *acts))
     criterion = event["payload"].get("criterion")
     sides = {
         "as_known_then": moment_at(case.moments, at),
@@ -157,27 +164,21 @@ def _late_entry(event: Event, case: Case, events: Events) -> dict[str, Any]:
         "compared_at": at,
         **told,
         "would_have_changed": _place(sides["as_known_then"]) != _place(sides["with_it"]),
-        "because": opened((event["position"],), events),
+        "because": opened((cause_of(event),), events),
     }
 
 
 def _place(known: Known | None) -> tuple[str | None, str] | None:
     """Where a deal stands, and in which category."""
-    return None if known is None else (known.qualification.stands_at, known.verdict.category)
-
-
-def _acts_on(event: Event, case: Case) -> Iterator[int]:
-    for each in case.events:
-        if _target(each) == event["event_id"]:
-            yield each["position"]
+    return None if known is None else (known.standing.stands_at, known.verdict.category)
 
 
 def _standing(known: Known | None, criterion: str | None) -> dict[str, Any] | None:
     if known is None:
         return None
-    state = None if criterion is None else known.qualification.criterion(criterion)
+    state = None if criterion is None else known.standing.criterion(criterion)
     return {
-        "stands_at": known.qualification.stands_at,
+        "stands_at": known.standing.stands_at,
         "category": str(known.verdict.category),
         "criterion": None if state is None else str(state.status),
     }
@@ -185,26 +186,19 @@ def _standing(known: Known | None, criterion: str | None) -> dict[str, Any] | No
 
 def timeline_of(case: Case) -> list[dict[str, Any]]:
     """Claims and evidence on both time axes in one list, in the order in which they happened."""
-    ordered = sorted(
-        case.events,
-        key=lambda event: (event["occurred_at"], event["known_at"], event["position"]),
-    )
-    fate = {
-        act["payload"]["target"]: act["type"].removeprefix("event-")
-        for act in acts_in_force(event for event in ordered if event["type"] in ACTS)
-    }
-    return [_entry(event, fate, case) for event in ordered]
+    ordered = sorted(case.events, key=ORDER)
+    acts = acts_on(ordered)
+    return [_entry(event, acts, case) for event in ordered]
 
 
-def _entry(event: Event, fate: Mapping[str, str], case: Case) -> dict[str, Any]:
+def _entry(event: Event, acts: Mapping[str, Event], case: Case) -> dict[str, Any]:
     facts = event_facts(event)
     what = facts.pop("summary")
-    later = event["occurred_at"] > case.deal.judge.valid_at and event["type"] not in ACTS
     return {
         **facts,
         "stream": event["stream"],
         "kind": _KINDS[event["type"]],
         "what": what,
-        "status": fate.get(event["event_id"], "later" if later else "counts"),
+        "status": status_of(event, acts, case.deal.judge.valid_at),
         "late": not TYPES[event["type"]].announceable and bool(_why_late(event, case)),
     }

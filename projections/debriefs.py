@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 from ledger.domain.calendar import FiscalCalendar, Period
@@ -29,6 +30,7 @@ from projections.explain import opened
 from projections.fold.claims import ClaimedDeal
 from projections.fold.rulebook import expiry
 from projections.fold.settings import LedgerSettings
+from projections.fold.statistics import quantile
 from projections.forecast import counts_in
 from projections.reporting import converted, own_amount, percent_of, spelled, summed
 
@@ -169,11 +171,8 @@ def median(numbers: list[int]) -> str | None:
     """The middle number, or halfway between the two in the middle, exactly; None of none."""
     if not numbers:
         return None
-    ordered = sorted(numbers)
-    middle = len(ordered) // 2
-    if len(ordered) % 2:
-        return str(ordered[middle])
-    return format_amount(Decimal(ordered[middle - 1] + ordered[middle]) / 2)
+    middle = quantile(sorted(numbers), Fraction(1, 2))
+    return format_amount(Decimal(middle.numerator) / middle.denominator)
 
 
 def _causes(each: Covered) -> tuple[int, ...]:

@@ -10,13 +10,12 @@ of its own, with its share of all that ended, by deals and by amount.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from operator import itemgetter
 from typing import Any, NamedTuple
 
 from ledger.domain.calendar import Period
 from ledger.domain.deal import OPEN, answering
 from ledger.domain.events import Event, Outcome, cause_of
-from ledger.domain.history import effective
+from ledger.domain.history import ORDER, effective
 from projections.book import Book
 from projections.explain import opened
 from projections.fold.gates import Qualification
@@ -25,8 +24,6 @@ from projections.fold.settings import LedgerSettings
 from projections.forecast import counts_in
 from projections.qualified import BookDeal
 from projections.reporting import converted, own_amount, percent_of, spelled, summed
-
-_ORDER = itemgetter("occurred_at", "known_at", "position")
 
 
 class Ended(NamedTuple):
@@ -83,7 +80,7 @@ def _ended(deal: BookDeal) -> Ended:
     assert closing is not None  # noqa: S101 - a deal that is not open was closed by an event
     account = deal.judge.account_evidence.get(deal.claimed.account or "", ())
     own = effective(deal.events, deal.judge.valid_at)
-    events = sorted([*own, *effective(account, deal.judge.valid_at)], key=_ORDER)
+    events = sorted([*own, *effective(account, deal.judge.valid_at)], key=ORDER)
     gates = deal.qualification
     return Ended(deal, closing, gates, tuple(remorse_risks(gates, closing, events)))
 

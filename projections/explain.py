@@ -48,77 +48,80 @@ def opened(causes: tuple[int, ...], events: Events) -> list[dict[str, Any]]:
 # --- criteria -----------------------------------------------------------------------------------
 
 
-def criterion_sentence(state: CriterionState, rulebook: Rulebook, bar: int) -> str:
+def criterion_sentence(state: CriterionState, rulebook: Rulebook) -> str:
     """Why a criterion is what it is.
 
     Args:
         state: the criterion at the basis.
         rulebook: the version that judges.
-        bar: how many gates the deal got through at its furthest.
     """
-    return _SENTENCES[state.judgement.rule](state, rulebook, bar)
+    told = _SENTENCES[state.judgement.rule]
+    return told if isinstance(told, str) else told(state, rulebook)
 
 
-def _met(state: CriterionState, rulebook: Rulebook, bar: int) -> str:  # noqa: ARG001
+def _met(state: CriterionState, _rulebook: Rulebook) -> str:
+    if state.settled:
+        return f"Met since {day(state.since)}, when it was decided too."
     until = state.judgement.lapses_at
     lasting = "" if until is None else f"; counts until {day(until)}"
     return f"Met since {day(state.since)}{lasting}."
 
 
-def _aged(state: CriterionState, rulebook: Rulebook, bar: int) -> str:
-    rule = rulebook.criteria[state.key]
-    fresh = rule.fresh[max(bar, rule.gate)]
-    held_to = rulebook.gates[min(max(bar, rule.gate), len(rulebook.gates) - 1)]
-    limit = "" if fresh is None else f": at {held_to.name} it counts for {fresh.days} days"
-    return f"Went stale on {day(state.by_rule_since)}{limit}."
+def _aged(state: CriterionState, rulebook: Rulebook) -> str:
+    judgement = state.judgement
+    held_to = min(judgement.held_to or 0, len(rulebook.gates) - 1)
+    fresh = rulebook.criteria[state.key].fresh[held_to]
+    gate = rulebook.gates[held_to].name
+    limit = "" if fresh is None else f": at {gate} it counts for {fresh.days} days"
+    return f"Went stale on {day(judgement.lapsed_at or state.since)}{limit}."
 
 
-def _wrong_role(state: CriterionState, rulebook: Rulebook, bar: int) -> str:  # noqa: ARG001
+def _waived(state: CriterionState, _rulebook: Rulebook) -> str:
+    until = state.judgement.lapses_at
+    return "Set aside when it was decided." if until is None else f"Set aside until {day(until)}."
+
+
+def _wrong_role(state: CriterionState, rulebook: Rulebook) -> str:
     wanted = in_words(rulebook.criteria[state.key].criterion.said_by_role or "")
     if state.status is Status.STALE:
         return f"Stale since {day(state.by_rule_since)}: who said it is not the {wanted} any more."
     return f"Said, but not by the {wanted}."
 
 
-def _too_junior(state: CriterionState, rulebook: Rulebook, bar: int) -> str:  # noqa: ARG001
+def _too_junior(state: CriterionState, rulebook: Rulebook) -> str:
     wanted = in_words(rulebook.criteria[state.key].criterion.said_by_seniority or "")
     if state.status is Status.STALE:
         return f"Stale since {day(state.by_rule_since)}: who said it is below {wanted} now."
     return f"Said, but by nobody of {wanted} or above."
 
 
-def _speaker_left(state: CriterionState, rulebook: Rulebook, bar: int) -> str:  # noqa: ARG001
+def _speaker_left(state: CriterionState, _rulebook: Rulebook) -> str:
     if state.status is Status.STALE:
         return f"Stale since {day(state.by_rule_since)}: who said it left."
     return "Said, but by somebody who had left."
 
 
-_Sentence = Callable[[CriterionState, Rulebook, int], str]
-_SENTENCES: Mapping[Rule, _Sentence] = {
+def _against(state: CriterionState, _rulebook: Rulebook) -> str:
+    return f"Contradicted since {day(state.by_rule_since)}, and nothing newer speaks for it."
+
+
+def _went_back(state: CriterionState, _rulebook: Rulebook) -> str:
+    return f"The buyer went back on {day(state.by_rule_since)}, and nothing newer speaks for it."
+
+
+_SENTENCES: Mapping[Rule, str | Callable[[CriterionState, Rulebook], str]] = {
     Rule.EVIDENCE_COUNTS: _met,
     Rule.EVIDENCE_AGED: _aged,
+    Rule.WAIVER_IN_FORCE: _waived,
     Rule.SPEAKER_LEFT: _speaker_left,
     Rule.SPEAKER_WITHOUT_ROLE: _wrong_role,
     Rule.SPEAKER_TOO_JUNIOR: _too_junior,
-    Rule.WAIVER_IN_FORCE: lambda state, _rulebook, _bar: (
-        f"Set aside until {day(state.judgement.lapses_at or '')}."
-    ),
-    Rule.EVIDENCE_AGAINST: lambda state, _rulebook, _bar: (
-        f"Contradicted since {day(state.by_rule_since)}, and nothing newer speaks for it."
-    ),
-    Rule.BUYER_WENT_BACK: lambda state, _rulebook, _bar: (
-        f"The buyer went back on {day(state.by_rule_since)}, and nothing newer speaks for it."
-    ),
-    Rule.NO_EVIDENCE: lambda _state, _rulebook, _bar: "No evidence.",
-    Rule.NOBODY_NAMED: lambda _state, _rulebook, _bar: (
-        "Only a claim: nobody at the buyer is named who said it."
-    ),
-    Rule.WRONG_LAYER: lambda _state, _rulebook, _bar: (
-        "Said of the account, but this is not about the organization."
-    ),
-    Rule.SOURCE_DOES_NOT_COUNT: lambda _state, _rulebook, _bar: (
-        "Said, but in a kind of source that does not count here."
-    ),
+    Rule.EVIDENCE_AGAINST: _against,
+    Rule.BUYER_WENT_BACK: _went_back,
+    Rule.NO_EVIDENCE: "No evidence.",
+    Rule.NOBODY_NAMED: "Only a claim: nobody at the buyer is named who said it.",
+    Rule.WRONG_LAYER: "Said of the account, but this is not about the organization.",
+    Rule.SOURCE_DOES_NOT_COUNT: "Said, but in a kind of source that does not count here.",
 }
 
 
@@ -224,7 +227,7 @@ def standing_reason(deal: Qualification) -> str:
         return f"{gate.optional_missing} more of the optional criteria must be met"
     if state.key in gate.too_old:
         return f"{in_words(state.key)} is too old for the next gate"
-    sentence = criterion_sentence(state, deal.rulebook, deal.bar)
+    sentence = criterion_sentence(state, deal.rulebook)
     return f"{in_words(state.key)}: {sentence[0].lower()}{sentence[1:].removesuffix('.')}"
 
 

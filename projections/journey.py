@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from ledger.domain.errors import InvalidInput
 from projections.book import Book
 from projections.explain import (
     Events,
@@ -23,9 +24,9 @@ from projections.explain import (
 from projections.fold.asks import check_ahead
 from projections.fold.claimed_journey import ClaimedJourney, claimed_journey
 from projections.fold.criterion import Stakeholder
-from projections.fold.findings import Finding
+from projections.fold.findings import FINDING_RULES, Finding
 from projections.fold.gates import Change, CriterionState, GateState, Loop, Move, Qualification
-from projections.fold.rulebook import Rulebook, reviews_at
+from projections.fold.rulebook import Rulebook
 from projections.forecast import counts_in
 from projections.qualified import BookDeal
 from projections.timeline import event_facts
@@ -106,7 +107,7 @@ def judged_by_as_dict(rulebook: Rulebook, events: Events) -> dict[str, Any]:
 
 def _review(book: Book, rulebook: Rulebook) -> dict[str, Any] | None:
     """When the journey was last checked; after 60 days it is to be taken as wrong."""
-    review = reviews_at(book.playbook_events(), book.valid_at).get(rulebook.playbook.key)
+    review = book.reviews.get(rulebook.playbook.key)
     if review is None:
         return None
     return {"at": review.at, "due_at": review.due_at, "overdue": review.overdue}
@@ -144,16 +145,14 @@ def _gate(
         "regressions": gate.regressions,
         "because": opened(gate.causes, events),
         "criteria": [
-            criterion_as_dict(state, deal, rulebook, events)
+            criterion_as_dict(state, rulebook, events)
             for state in deal.criteria
             if state.gate == gate.key
         ],
     }
 
 
-def criterion_as_dict(
-    state: CriterionState, deal: Qualification, rulebook: Rulebook, events: Events
-) -> dict[str, Any]:
+def criterion_as_dict(state: CriterionState, rulebook: Rulebook, events: Events) -> dict[str, Any]:
     """A criterion: what it is, since when, by which rule, because of which events."""
     criterion = rulebook.criteria[state.key].criterion
     return {
@@ -165,7 +164,7 @@ def criterion_as_dict(
         "said_by_seniority": criterion.said_by_seniority,
         "answers": criterion.answers,
         "since": state.since,
-        "summary": criterion_sentence(state, rulebook, deal.bar),
+        "summary": criterion_sentence(state, rulebook),
         **judgement_as_dict(state.judgement, events),
     }
 
@@ -276,8 +275,15 @@ def findings_rows(book: Book, *, period: str | None = None, owner: str | None = 
         rule: only findings of this rule.
 
     Raises:
-        InvalidInput: `invalid-period`.
+        InvalidInput: `invalid-period`, `unknown-rule`.
     """
+    if rule is not None and rule not in FINDING_RULES:
+        raise InvalidInput(
+            "unknown-rule",
+            f"no finding has the rule {rule!r}",
+            where="rule",
+            hint=f"it is one of {', '.join(FINDING_RULES)}",
+        )
     found = [
         (deal, finding)
         for deal in _open_deals(book, period, owner)

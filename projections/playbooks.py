@@ -16,7 +16,7 @@ from ledger.domain.history import effective
 from ledger.domain.playbook import Criterion, Gate, Playbook, Role
 from ledger.domain.streams import playbooks_in_force
 from projections.book import Book
-from projections.fold.rulebook import PlaybookHistory, Review, reviews_at
+from projections.fold.rulebook import PlaybookHistory, Review
 from projections.fold.versions import (
     FieldChange,
     PartChange,
@@ -61,7 +61,7 @@ def playbook_as_dict(
     """
     told = _Told(book)
     if version is None:
-        in_force = playbooks_in_force(book.playbook_events(), book.valid_at).of_deal(key)
+        in_force = playbooks_in_force(book.playbook_events, book.valid_at).of_deal(key)
         key, version = in_force.key, in_force.version
     found = told.found(key, version)
     playbook = found.playbook
@@ -98,7 +98,7 @@ def published_version(book: Book, label: str) -> Compared:
         InvalidInput: `invalid-version`.
         NotFound: `unknown-version`.
     """
-    history = PlaybookHistory(book.playbook_events(), book.valid_at, under=label)
+    history = PlaybookHistory(book.playbook_events, book.valid_at, under=label)
     rulebook = history.at(None, book.valid_at)
     assert rulebook is not None  # noqa: S101 - asked under one version, it applies at every instant
     return Compared(rulebook.playbook, rulebook.label, rulebook.cause)
@@ -135,9 +135,9 @@ class _Told:
     """The versions and reviews at a basis, and the events behind them."""
 
     def __init__(self, book: Book) -> None:
-        events = book.playbook_events()
+        events = book.playbook_events
         self.versions: list[Version] = versions_at(events, book.valid_at)
-        self._reviews: Mapping[str, Review] = reviews_at(events, book.valid_at)
+        self._reviews: Mapping[str, Review] = book.reviews
         self._default = PlaybookHistory(events, book.valid_at).first
         self._reviewers = {
             cause_of(event): event["payload"].get("reviewer")
@@ -216,8 +216,10 @@ def _criterion(playbook: Playbook, criterion: Criterion) -> dict[str, Any]:
         "fresh_for_days": criterion.fresh_for_days,
         "fresher_at": playbook.tightening(criterion),
         "said_by_role": criterion.said_by_role,
+        "said_by_seniority": criterion.said_by_seniority,
         "source_kinds": list(criterion.source_kinds),
         "lapses_with_stakeholder": criterion.lapses_with_stakeholder,
+        "answers": criterion.answers,
     }
 
 

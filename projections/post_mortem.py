@@ -18,10 +18,11 @@ from typing import Any
 from ledger.domain.calendar import FiscalCalendar
 from ledger.domain.events import Outcome
 from ledger.domain.money import format_amount
+from ledger.domain.playbook import in_words
 from ledger.domain.times import END_OF_TIME, format_instant
 from projections.book import Book
 from projections.case import Case, case_of, late_entries, timeline_of
-from projections.explain import Events, criterion_sentence, opened, plain
+from projections.explain import Events, criterion_sentence, opened
 from projections.fold.contradiction import (
     Contradiction,
     Contradicts,
@@ -54,9 +55,10 @@ def post_mortem(book: Book, deal_id: str) -> dict[str, Any]:
 
     Raises:
         NotFound: `unknown-deal`.
+        Refused: `too-many-events`; see `projections.fold.known_then`.
     """
     deal = book.deal(deal_id)
-    playbook_events = book.playbook_events()
+    playbook_events = book.playbook_events
     case = case_of(deal, playbook_events, book.calendar, format_instant(book.basis.known_at))
     events = {event["position"]: event for event in chain(case.events, playbook_events)}
     rulebook = deal.qualification.rulebook
@@ -91,7 +93,7 @@ def _how_it_ended(case: Case, events: Events) -> dict[str, Any]:
         "outcome": claimed.outcome,
         "opened_at": case.opened_at,
         "decided_at": case.decided_at,
-        "stood_at": case.deal.qualification.stands_at,
+        "stood_at": case.deal.qualification.stood_when_decided,
         "playbook": None if rulebook is None else rulebook.label,
         "reasons": {
             "buyer": claimed.value("buyer_reason"),
@@ -156,22 +158,22 @@ def _sentence(found: Contradiction) -> str:
     said, deal = f"Forecast: {found.claim.sentence}.", found.deal
     if found.conflict.rule is Contradicts.CONTRADICTION_ON_RECORD:
         against = [
-            state for state in deal.qualification.criteria if state.key in found.conflict.criteria
+            state for state in deal.standing.criteria if state.key in found.conflict.criteria
         ]
         back = [state for state in against if state.judgement.rule is Rule.BUYER_WENT_BACK]
         told = _listed([state.key for state in against if state not in back])
-        went_back = f" The buyer had gone back to {plain(back[0].gate)}." if back else ""
+        went_back = f" The buyer had gone back to {in_words(back[0].gate)}." if back else ""
         return f"{said}{f' On record against it: {told}.' if told else ''}{went_back}"
-    where = "" if deal.verdict.gate is None else f", at {plain(deal.verdict.gate)}"
+    where = "" if deal.verdict.gate is None else f", at {in_words(deal.verdict.gate)}"
     missing = _listed(found.conflict.criteria)
     return (
-        f"{said} Its evidence said {plain(deal.verdict.category)}{where}"
+        f"{said} Its evidence said {in_words(deal.verdict.category)}{where}"
         f"{f'; missing: {missing}' if missing else ''}."
     )
 
 
 def _listed(criteria: Sequence[str]) -> str:
-    told = ", ".join(plain(key) for key in criteria[:_LISTED_MAX])
+    told = ", ".join(in_words(key) for key in criteria[:_LISTED_MAX])
     more = len(criteria) - _LISTED_MAX
     return f"{told} and {more} more" if more > 0 else told
 
@@ -211,7 +213,7 @@ def _week(number: int, ends_at: str, case: Case) -> dict[str, Any]:
     return {
         "week": number,
         "ends_at": ends_at,
-        "stood_at": None if known is None else known.qualification.stands_at,
+        "stood_at": None if known is None else known.standing.stands_at,
         "claimed": None if known is None else _claimed(known, case.calendar),
         "evidenced": None if known is None else _evidenced(known),
         "causes": [] if known is None else list(known.verdict.causes),
@@ -318,7 +320,7 @@ def _never_evidenced(state: CriterionState, found: Qualification, events: Events
         "mandatory": criterion.mandatory,
         "status": str(state.status),
         "rule": str(state.judgement.rule),
-        "summary": criterion_sentence(state, rulebook, found.bar),
+        "summary": criterion_sentence(state, rulebook),
         "because": opened(state.judgement.causes, events),
     }
 

@@ -151,7 +151,7 @@ def _row(entry: Entry, settings: LedgerSettings, events: Mapping[int, Event]) ->
         "question": question.criterion.question,
         "why": str(question.why),
         "status": str(state.status),
-        "reason": criterion_sentence(state, qualification.rulebook, qualification.bar),
+        "reason": criterion_sentence(state, qualification.rulebook),
         "since": state.since,
         "lapses_at": state.judgement.lapses_at,
         "said_by_role": question.criterion.said_by_role,

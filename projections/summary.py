@@ -22,6 +22,11 @@ def summary(event: Event) -> str:
             verb = "supports" if payload["stance"] == "supports" else "contradicts"
             quote = f': "{payload["quote"]}"' if "quote" in payload else ""
             return f"{verb} {payload['criterion']} ({payload['source_kind']}){quote}"
+        case "debrief-held":
+            count = len(payload.get("answers", ()))
+            told = f"by {payload['reviewer']}, {count} answer{'s'[: count != 1]}"
+            before = payload.get("meetings_before")
+            return told if before is None else f"{told}, after {before} meetings"
         case "deal-closed":
             reasons = [payload[key] for key in ("buyer_reason", "seller_reason") if key in payload]
             return ": ".join([payload["outcome"], *(["; ".join(reasons)] if reasons else [])])

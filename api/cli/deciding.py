@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from api.cli.questions import DealArgument
+from api.cli.asking import DealArgument
 from api.cli.session import open_door, open_ledger
 from api.cli.writing import (
     ActorOption,
     EventIdOption,
+    ExpectedVersionOption,
     OccurredOption,
     ReasonOption,
     event_uuid,
@@ -56,21 +57,21 @@ def debrief(
     ] = None,
     occurred_at: OccurredOption = None,
     event_id: EventIdOption = None,
+    expected_version: ExpectedVersionOption = None,
 ) -> None:
     """Record a debrief and the evidence that it brought, in one act: all of it, or nothing."""
     from ledger import service
 
-    read = [_answer(text) for text in answers or []]
+    read = [_answer(number, text) for number, text in enumerate(answers or [], 1)]
     with open_ledger() as ledger:
         receipts = service.hold_debrief(
             ledger,
             deal_id,
-            read,
-            reviewer=reviewer,
+            service.Debrief(reviewer, read, meetings_before),
             actor=actor,
-            meetings_before=meetings_before,
             occurred_at=None if occurred_at is None else parse_instant(occurred_at),
             event_id=None if event_id is None else event_uuid(event_id),
+            expected_version=expected_version,
         )
     for receipt in receipts:
         say_receipt(stream_name("deal", deal_id), receipt)
@@ -184,8 +185,14 @@ def assess(
     record_event(stream, "person-assessed", payload, actor, occurred_at, event_id)
 
 
-def _answer(text: str) -> Answer:
+def _answer(number: int, text: str) -> Answer:
     """An answer as spelt on the command line.
+
+    No error repeats it: what somebody at the buyer said belongs into the ledger, not into a log.
+
+    Args:
+        number: which of the answers it is, from 1 on.
+        text: what was spelt.
 
     Raises:
         InvalidInput: `invalid-answer`, `invalid-json`, `duplicate-key`, or what is wrong with
@@ -207,7 +214,7 @@ def _answer(text: str) -> Answer:
     if not criterion or answer.strip() != "no_answer":
         raise InvalidInput(
             "invalid-answer",
-            f"{text[:80]!r} is not an answer",
+            f"no. {number} of --answer is not an answer",
             where="--answer",
             hint="write CRITERION=no_answer, CRITERION=no_answer:NOTE or CRITERION={...}",
         )

@@ -7,23 +7,18 @@ from typing import Annotated, Any
 import typer
 
 from api.asof import AsOf
-from api.cli.output import Format, basis_line, brief, write_json, write_line, write_table
-from api.cli.questions import (
-    AsOfOption,
+from api.cli.asking import (
     DealArgument,
     FormatOption,
-    HorizonOption,
-    KnownAtOption,
     OwnerOption,
     PeriodOption,
-    UnderOption,
-    ValidAtOption,
-    WitnessedOption,
-    asked_for,
     because,
-    write_basis_csv,
+    question,
+    write_answer,
 )
+from api.cli.output import Format, brief, write_line, write_table
 from api.cli.session import open_door
+from ledger.domain.playbook import in_words
 
 UntilOption = Annotated[
     str | None,
@@ -31,41 +26,37 @@ UntilOption = Annotated[
 ]
 
 
+@question
 def gates(
     deal_id: DealArgument,
-    as_of: AsOfOption = None,
-    valid_at: ValidAtOption = None,
-    known_at: KnownAtOption = None,
-    horizon: HorizonOption = None,
-    witnessed_only: WitnessedOption = False,
-    under: UnderOption = None,
+    asked: AsOf,
     until: UntilOption = None,
     output: FormatOption = Format.TABLE,
 ) -> None:
     """Where a deal really stands, gate by gate, why, and what is missing."""
     from projections.journey import gates_as_dict
 
-    asked = asked_for(as_of, valid_at, known_at, horizon, witnessed_only, under)
     with open_door() as door, door.book(asked) as book:
         ahead = None if until is None else door.instant(until, book.basis)
         answer = gates_as_dict(book, book.deal(deal_id), ahead_until=ahead)
-    if output is Format.JSON:
-        write_json(answer)
-        return
     columns = ["gate", "criterion", "status", "since", "why", "because"]
-    rows = [
+    rows = (
         [gate["gate"], each["criterion"], each["status"], each["since"], each["summary"],
          because(each["because"])]
         for gate in answer["gates"]
         for each in gate["criteria"]
-    ]  # fmt: skip
-    if output is Format.CSV:
-        write_basis_csv(columns, rows, answer["basis"])
-        return
-    _gates_table(answer)
+    )  # fmt: skip
+    write_answer(answer, output, columns, rows, lambda: _gates_tables(answer))
 
 
-def _gates_table(answer: dict[str, Any]) -> None:
+_KEPT = {
+    "unplaced": "on what this playbook version does not have, so changing nothing",
+    "after_close": "given after the decision, so changing nothing that it settled",
+    "before_opening": "from before the opening, counting from then on",
+}
+
+
+def _gates_tables(answer: dict[str, Any]) -> None:
     write_line(f"{answer['deal']} {answer['name'] or ''}".rstrip())
     write_line(answer["headline"])
     rows: list[list[object]] = []
@@ -79,7 +70,7 @@ def _gates_table(answer: dict[str, Any]) -> None:
     write_table("Gates", ["gate, criterion", "status", "since", "why", "because"], rows)
     _stakeholders_table(answer["stakeholders"])
     moves = [
-        [brief(move["at"]), move["kind"], move["summary"], because(move["because"])]
+        [brief(move["at"]), in_words(move["kind"]), move["summary"], because(move["because"])]
         for move in answer["moves"]
     ]
     write_table("The way so far", ["at", "kind", "what happened", "because"], moves)
@@ -105,13 +96,16 @@ def _gates_table(answer: dict[str, Any]) -> None:
         write_table(
             "What lapses if nothing happens", ["at", "gate", "criterion", "then", "because"], ahead
         )
+    for kept, told in _KEPT.items():
+        if answer[kept]:
+            positions = ", ".join(str(event["position"]) for event in answer[kept])
+            write_line(f"{told}: {positions}")
     playbook = answer["playbook"]
     if playbook is not None:
         review = playbook["review"]
         late = review is not None and review["overdue"]
         overdue = f", not reviewed since {brief(review['at'])}" if late else ""
         write_line(f"judged by {playbook['key']}@{playbook['version']}{overdue}")
-    write_line(basis_line(answer["basis"]))
 
 
 def _stakeholders_table(stakeholders: list[dict[str, Any]]) -> None:
@@ -126,13 +120,9 @@ def _stakeholders_table(stakeholders: list[dict[str, Any]]) -> None:
     write_table("At the buyer", columns, rows)
 
 
+@question
 def findings(
-    as_of: AsOfOption = None,
-    valid_at: ValidAtOption = None,
-    known_at: KnownAtOption = None,
-    horizon: HorizonOption = None,
-    witnessed_only: WitnessedOption = False,
-    under: UnderOption = None,
+    asked: AsOf,
     period: PeriodOption = None,
     owner: OwnerOption = None,
     rule: Annotated[str | None, typer.Option(help="Only findings of this rule.")] = None,
@@ -141,32 +131,21 @@ def findings(
     """Claims against evidence over the open deals: inflation, contradictions, single threads."""
     from projections.journey import findings_rows
 
-    asked = asked_for(as_of, valid_at, known_at, horizon, witnessed_only, under)
     with open_door() as door, door.book(asked) as book:
         answer = findings_rows(book, period=period, owner=owner, rule=rule)
-    if output is Format.JSON:
-        write_json(answer)
-        return
     columns = ["deal", "name", "owner", "rule", "sentence", "because"]
     rows = [
         [*(each[column] for column in columns[:-1]), because(each["because"])]
         for each in answer["findings"]
     ]
-    if output is Format.CSV:
-        write_basis_csv(columns, rows, answer["basis"])
-        return
-    write_table("Claims against evidence", columns, rows)
-    write_line(basis_line(answer["basis"]))
+    title = "Claims against evidence"
+    write_answer(answer, output, columns, rows, lambda: write_table(title, columns, rows))
 
 
+@question
 def lapses(
     until: Annotated[str, typer.Option(help="Until when: a date or an instant.")],
-    as_of: AsOfOption = None,
-    valid_at: ValidAtOption = None,
-    known_at: KnownAtOption = None,
-    horizon: HorizonOption = None,
-    witnessed_only: WitnessedOption = False,
-    under: UnderOption = None,
+    asked: AsOf,
     period: PeriodOption = None,
     owner: OwnerOption = None,
     output: FormatOption = Format.TABLE,
@@ -174,22 +153,19 @@ def lapses(
     """What will fall until then if nothing happens, and which deals fall back to which gate."""
     from projections.journey import lapses_rows
 
-    asked: AsOf = asked_for(as_of, valid_at, known_at, horizon, witnessed_only, under)
     with open_door() as door, door.book(asked) as book:
         ahead = door.instant(until, book.basis)
         answer = lapses_rows(book, ahead, period=period, owner=owner)
-    if output is Format.JSON:
-        write_json(answer)
-        return
     columns = ["at", "deal", "name", "owner", "criterion", "status", "stands_at_before",
                "stands_at_after", "because"]  # fmt: skip
     rows = [
         [*(each[column] for column in columns[:-1]), because(each["because"])]
         for each in answer["lapses"]
     ]
-    if output is Format.CSV:
-        write_basis_csv(columns, rows, answer["basis"])
-        return
+    write_answer(answer, output, columns, rows, lambda: _lapses_table(answer))
+
+
+def _lapses_table(answer: dict[str, Any]) -> None:
     columns = ["at", "deal", "name", "criterion", "then", "falls back", "because"]
     rows = [
         [brief(each["at"]), each["deal"], each["name"], each["criterion"], each["status"],
@@ -197,7 +173,6 @@ def lapses(
         for each in answer["lapses"]
     ]  # fmt: skip
     write_table(f"What lapses until {brief(answer['until'])}", columns, rows)
-    write_line(basis_line(answer["basis"]))
 
 
 def _fall(lapse: dict[str, Any]) -> str:

@@ -33,9 +33,16 @@ def write_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(columns)
-    writer.writerows(["" if value is None else value for value in row] for row in rows)
+    writer.writerows([csv_cell(value) for value in row] for row in rows)
     sys.stdout.buffer.write(text.getvalue().encode())
     sys.stdout.buffer.flush()
+
+
+def csv_cell(value: object) -> object:
+    """A value as CSV spells it: nothing is empty, a flag is true or false."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "" if value is None else value
 
 
 def write_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

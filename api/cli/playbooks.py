@@ -9,22 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from api.cli.output import Format, basis_line, brief, write_csv, write_json, write_line, write_table
-from api.cli.questions import (
-    AsOfOption,
-    FormatOption,
-    HorizonOption,
-    KnownAtOption,
-    ValidAtOption,
-    WitnessedOption,
-    asked_for,
-    write_basis_csv,
-)
+from api.asof import AsOf
+from api.cli.asking import FormatOption, question_without_judgement, write_answer
+from api.cli.output import Format, brief, csv_cell, write_line, write_table
 from api.cli.session import open_door, open_ledger
 from api.cli.writing import ActorOption, record_event, say_receipt
 from ledger.domain.errors import InvalidInput
 from ledger.domain.events import PlaybookPublished, PlaybookReviewed, stream_name
-from ledger.domain.playbook import Playbook, parse_playbook
+from ledger.domain.playbook import Playbook, in_words, parse_playbook
 from ledger.domain.times import parse_instant
 from projections.summary import spell
 
@@ -58,10 +50,10 @@ def publish(
             actor=actor,
             effective_at=None if effective_at is None else parse_instant(effective_at),
         )
-    if published is None:
-        write_line(f"{playbook.key} {playbook.version} is already published")
-    else:
+    if published.added:
         say_receipt(stream_name("playbook", playbook.key), published)
+    else:
+        write_line(f"{playbook.key} {playbook.version} is already published")
 
 
 def review(
@@ -80,27 +72,21 @@ def review(
     )
 
 
+@question_without_judgement
 def versions(
-    as_of: AsOfOption = None,
-    valid_at: ValidAtOption = None,
-    known_at: KnownAtOption = None,
-    horizon: HorizonOption = None,
-    witnessed_only: WitnessedOption = False,
+    asked: AsOf,
     output: FormatOption = Format.TABLE,
 ) -> None:
     """All published versions: which are in force, since when, and when each was last reviewed."""
     from projections.playbooks import playbook_list
 
-    asked = asked_for(as_of, valid_at, known_at, horizon, witnessed_only)
     with open_door() as door, door.book(asked) as book:
         answer = playbook_list(book)
-    if output is Format.JSON:
-        write_json(answer)
-        return
-    rows = [_version_row(each) for each in answer["versions"]]
-    if output is Format.CSV:
-        write_basis_csv(list(_VERSION_COLUMNS), rows, answer["basis"])
-        return
+    rows = (_version_row(each) for each in answer["versions"])
+    write_answer(answer, output, _VERSION_COLUMNS, rows, lambda: _versions_table(answer))
+
+
+def _versions_table(answer: dict[str, Any]) -> None:
     columns = ["playbook", "version", "name", "state", "from", "gates*", "criteria*",
                "published by", "at*", "last reviewed", "review"]  # fmt: skip
     shown = [
@@ -111,7 +97,6 @@ def versions(
         for each in answer["versions"]
     ]  # fmt: skip
     write_table("Playbooks", columns, shown)
-    write_line(basis_line(answer["basis"]))
 
 
 _VERSION_COLUMNS = (
@@ -126,17 +111,13 @@ def _version_row(version: dict[str, Any]) -> list[Any]:
     reviewed: list[Any] = [None] * 5
     if last is not None:
         reviewed = [last["at"], last["reviewer"], last["because"]["position"], last["due_at"],
-                    _truth(last["overdue"])]  # fmt: skip
+                    last["overdue"]]  # fmt: skip
     return [
         *(version[column] for column in ("playbook", "version", "name", "state")),
-        _truth(version["default"]), version["from"], version["until"], version["gate_count"],
+        version["default"], version["from"], version["until"], version["gate_count"],
         version["criterion_count"], published["actor"], published["position"],
         published["recorded_at"], *reviewed,
     ]  # fmt: skip
-
-
-def _truth(value: bool) -> str:
-    return "true" if value else "false"
 
 
 def _review_cells(last: dict[str, Any] | None) -> list[str]:
@@ -146,36 +127,30 @@ def _review_cells(last: dict[str, Any] | None) -> list[str]:
     return [brief(last["at"]), "OVERDUE: take it as wrong" if last["overdue"] else due]
 
 
+@question_without_judgement
 def show(
     key: Annotated[str | None, typer.Argument(help="By default the first in force.")] = None,
     version: Annotated[
         str | None, typer.Option(help="A version of it, in force or not; by default that in force.")
     ] = None,
-    as_of: AsOfOption = None,
-    valid_at: ValidAtOption = None,
-    known_at: KnownAtOption = None,
-    horizon: HorizonOption = None,
-    witnessed_only: WitnessedOption = False,
+    *,
+    asked: AsOf,
     output: FormatOption = Format.TABLE,
 ) -> None:
     """A playbook's roles, its gates with the questions at each, and its exit criteria."""
     from projections.playbooks import playbook_as_dict
 
-    asked = asked_for(as_of, valid_at, known_at, horizon, witnessed_only)
     with open_door() as door, door.book(asked) as book:
         answer = playbook_as_dict(book, key, version)
-    if output is Format.JSON:
-        write_json(answer)
-    elif output is Format.CSV:
-        write_basis_csv(list(_CRITERION_COLUMNS), _criterion_rows(answer), answer["basis"])
-    else:
-        _show_tables(answer)
+    rows = _criterion_rows(answer)
+    write_answer(answer, output, _CRITERION_COLUMNS, rows, lambda: _show_tables(answer))
 
 
 _CRITERION_COLUMNS = (
     "playbook", "version", "gate", "stage", "after_decision", "threshold", "expected_days",
     "category_before", "weight_percent_before", "criterion", "question", "layer", "mandatory",
-    "fresh_for_days", "fresher_at", "said_by_role", "source_kinds", "lapses_with_stakeholder",
+    "fresh_for_days", "fresher_at", "said_by_role", "said_by_seniority", "source_kinds",
+    "lapses_with_stakeholder", "answers",
 )  # fmt: skip
 
 
@@ -188,9 +163,7 @@ def _criterion_rows(answer: dict[str, Any]) -> list[list[Any]]:
 
 
 def _cell(value: Any) -> Any:
-    if isinstance(value, bool):
-        return _truth(value)
-    return spell(value) if isinstance(value, dict | list) else value
+    return spell(value) if isinstance(value, dict | list) else csv_cell(value)
 
 
 def _show_tables(answer: dict[str, Any]) -> None:
@@ -222,16 +195,16 @@ def _show_tables(answer: dict[str, Any]) -> None:
     )  # fmt: skip
     write_table(
         "Exit criteria",
-        ["gate", "criterion", "question", "layer", "fresh for days", "said by", "sources"],
+        ["gate", "criterion", "question", "answers", "layer", "fresh for days", "said by",
+         "sources"],
         [
             [gate["gate"], each["criterion"] + ("" if each["mandatory"] else " (optional)"),
-             each["question"], each["layer"], _freshness(each), _speaker(each),
-             ", ".join(each["source_kinds"]) or "all but crm"]
+             each["question"], in_words(each["answers"] or ""), each["layer"], _freshness(each),
+             _speaker(each), ", ".join(each["source_kinds"]) or "all but crm"]
             for gate in answer["gates"]
             for each in gate["criteria"]
         ],
     )  # fmt: skip
-    write_line(basis_line(answer["basis"]))
 
 
 def _freshness(criterion: dict[str, Any]) -> str:
@@ -242,47 +215,37 @@ def _freshness(criterion: dict[str, Any]) -> str:
 
 def _speaker(criterion: dict[str, Any]) -> str:
     who: str = criterion["said_by_role"] or "anybody named"
+    if criterion["said_by_seniority"] is not None:
+        who += f", {in_words(criterion['said_by_seniority'])} or above"
     return who if criterion["lapses_with_stakeholder"] else f"{who} (outlives their leaving)"
 
 
+@question_without_judgement
 def diff(
     old: VersionArgument,
     new: VersionArgument,
-    as_of: AsOfOption = None,
-    valid_at: ValidAtOption = None,
-    known_at: KnownAtOption = None,
-    horizon: HorizonOption = None,
-    witnessed_only: WitnessedOption = False,
+    asked: AsOf,
     output: FormatOption = Format.TABLE,
 ) -> None:
     """What differs between two versions: gates and criteria that came, went, moved or changed."""
     from projections.playbooks import playbook_diff
 
-    asked = asked_for(as_of, valid_at, known_at, horizon, witnessed_only)
     with ExitStack() as stack:
         book = None
         if _is_published(old) or _is_published(new):
             book = stack.enter_context(stack.enter_context(open_door()).book(asked))
         answer = playbook_diff(book, _compared(old, book), _compared(new, book))
-    if output is Format.JSON:
-        write_json(answer)
-        return
     columns = ["part", "key", "change", "field", "old", "new"]
     rows = _diff_rows(answer)
-    basis = answer["basis"]
-    if output is Format.CSV:
-        if basis is None:
-            write_csv(columns, rows)
+
+    def table() -> None:
+        title = f"From {answer['from']['name']} to {answer['to']['name']}"
+        if answer["same"]:
+            write_line(f"{title}: nothing differs")
         else:
-            write_basis_csv(columns, rows, basis)
-        return
-    title = f"From {answer['from']['name']} to {answer['to']['name']}"
-    if answer["same"]:
-        write_line(f"{title}: nothing differs")
-    else:
-        write_table(title, columns, rows)
-    if basis is not None:
-        write_line(basis_line(basis))
+            write_table(title, columns, rows)
+
+    write_answer(answer, output, columns, rows, table)
 
 
 def _diff_rows(answer: dict[str, Any]) -> list[list[Any]]:

@@ -6,23 +6,19 @@ from typing import Annotated, Any
 
 import typer
 
-from api.cli.output import Format, basis_line, brief, write_json, write_line, write_table
-from api.cli.questions import (
-    AsOfOption,
+from api.asof import AsOf
+from api.cli.asking import (
     DealArgument,
     FormatOption,
-    HorizonOption,
-    KnownAtOption,
     OrganisationOption,
     OwnerOption,
     PeriodOption,
-    UnderOption,
-    ValidAtOption,
-    WitnessedOption,
-    asked_for,
     because,
-    write_basis_csv,
+    question,
+    question_without_judgement,
+    write_answer,
 )
+from api.cli.output import Format, brief, write_line, write_table
 from api.cli.session import open_door
 from ledger.domain.deal import OPEN
 from projections.fold.assessments import FRESH_FOR_DAYS
@@ -36,19 +32,14 @@ Row = list[Any]
 
 
 def _cells(row: dict[str, Any], columns: list[str]) -> Row:
-    """Some values of a row as CSV spells them: a flag is true or false."""
-    values = [row[column] for column in columns]
-    return [str(value).lower() if isinstance(value, bool) else value for value in values]
+    """Some values of a row."""
+    return [row[column] for column in columns]
 
 
+@question
 def agenda(
     deal_id: DealArgument,
-    as_of: AsOfOption = None,
-    valid_at: ValidAtOption = None,
-    known_at: KnownAtOption = None,
-    horizon: HorizonOption = None,
-    witnessed_only: WitnessedOption = False,
-    under: UnderOption = None,
+    asked: AsOf,
     within_days: Annotated[
         int, typer.Option(help="Ask also about what lapses within so many days.")
     ] = 14,
@@ -57,26 +48,23 @@ def agenda(
     """What to ask in a debrief: what is missing, stale, contradicted or about to lapse."""
     from projections.agenda import agenda as ask
 
-    asked = asked_for(as_of, valid_at, known_at, horizon, witnessed_only, under)
     with open_door() as door, door.book(asked) as book:
         answer = ask(book, deal_id, within_days)
-    if output is Format.JSON:
-        write_json(answer)
-        return
-    columns = ["gate", "criterion", "why", "question", "layer", "mandatory", "said_by_role",
-               "since", "lapses_at", "reason"]  # fmt: skip
-    if output is Format.CSV:
-        rows = [
-            [deal_id, *_cells(each, columns), *_word(each["last_word"]),
-             each["no_answer"]["times"], because(each["because"])]
-            for each in answer["questions"]
-        ]  # fmt: skip
-        columns = ["deal", *columns, "last_word_at", "last_word_by", "last_word", "no_answers"]
-        write_basis_csv([*columns, "because"], rows, answer["basis"])
-        return
+    keys = ["gate", "criterion", "why", "question", "layer", "mandatory", "said_by_role",
+            "since", "lapses_at", "reason"]  # fmt: skip
+    columns = ["deal", *keys, "last_word_at", "last_word_by", "last_word", "no_answers", "because"]
+    rows = (
+        [deal_id, *_cells(each, keys), *_word(each["last_word"]),
+         each["no_answer"]["times"], because(each["because"])]
+        for each in answer["questions"]
+    )  # fmt: skip
+    write_answer(answer, output, columns, rows, lambda: _agenda_table(answer))
+
+
+def _agenda_table(answer: dict[str, Any]) -> None:
     stands = answer["stands_at"] or "behind the last gate"
     claimed = answer["claimed_gate"] or answer["claimed_stage"] or "no stage"
-    write_line(f"{deal_id} {answer['name'] or ''}".rstrip())
+    write_line(f"{answer['deal']} {answer['name'] or ''}".rstrip())
     write_line(
         f"claimed: {claimed}, {answer['claimed_category']}; evidenced: {stands} since "
         f"{brief(answer['stands_since'])}, {answer['evidenced_category']}; "
@@ -85,7 +73,6 @@ def agenda(
     if not answer["questions"]:
         ended = "" if answer["outcome"] == OPEN else f": it ended ({answer['outcome']})"
         write_line(f"nothing to ask about this deal{ended}")
-        write_line(basis_line(answer["basis"]))
         return
     shown = [
         [each["gate"], each["criterion"], each["why"], each["question"],
@@ -99,7 +86,6 @@ def agenda(
         ["gate", "criterion", "why", "ask", "layer, by whom", "status", "last word", "because"],
         shown,
     )
-    write_line(basis_line(answer["basis"]))
 
 
 def _by(question: dict[str, Any]) -> str:
@@ -118,31 +104,26 @@ def _word(word: dict[str, Any] | None) -> Row:
     return [brief(word["at"]), word["name"] or word["said_by"], said]
 
 
+@question_without_judgement
 def debriefs(
-    as_of: AsOfOption = None,
-    valid_at: ValidAtOption = None,
-    known_at: KnownAtOption = None,
-    horizon: HorizonOption = None,
-    witnessed_only: WitnessedOption = False,
+    asked: AsOf,
     period: PeriodOption = None,
     output: FormatOption = Format.TABLE,
 ) -> None:
     """How much of the claimed forecast was debriefed, by amount, and how early."""
     from projections.debriefs import debrief_coverage
 
-    asked = asked_for(as_of, valid_at, known_at, horizon, witnessed_only)
     with open_door() as door, door.book(asked) as book:
         answer = debrief_coverage(book, book.period(period))
-    if output is Format.JSON:
-        write_json(answer)
-        return
-    if output is Format.CSV:
-        columns = ["deal", "name", "owner", "outcome", "category", "amount", "currency",
-                   "reporting_amount", "in_forecast", "debriefs", "last_at", "recent", "first_at",
-                   "first_after_days", "first_after_meetings", "meetings_from"]  # fmt: skip
-        rows = [[*_cells(each, columns), because(each["because"])] for each in answer["deals"]]
-        write_basis_csv([*columns, "because"], rows, answer["basis"])
-        return
+    columns = ["deal", "name", "owner", "outcome", "category", "amount", "currency",
+               "reporting_amount", "in_forecast", "debriefs", "last_at", "recent", "first_at",
+               "first_after_days", "first_after_meetings", "meetings_from"]  # fmt: skip
+    rows = ([*_cells(each, columns), because(each["because"])] for each in answer["deals"])
+    stated = [*columns, "because"]
+    write_answer(answer, output, stated, rows, lambda: _debriefs_table(answer))
+
+
+def _debriefs_table(answer: dict[str, Any]) -> None:
     parts = [
         *(("category", each["category"], each) for each in answer["categories"]),
         *(("owner", each["owner"] or "-", each) for each in answer["owners"]),
@@ -160,16 +141,11 @@ def debriefs(
         f"days and {first['median_meetings'] or '-'} meetings after the opening; "
         f"{first['never_debriefed']} deals never had one (--format csv lists them)"
     )
-    write_line(basis_line(answer["basis"]))
 
 
+@question
 def queue(
-    as_of: AsOfOption = None,
-    valid_at: ValidAtOption = None,
-    known_at: KnownAtOption = None,
-    horizon: HorizonOption = None,
-    witnessed_only: WitnessedOption = False,
-    under: UnderOption = None,
+    asked: AsOf,
     owner: OwnerOption = None,
     manager: ManagerOption = None,
     within_days: Annotated[int, typer.Option(help="Also what lapses within so many days.")] = 30,
@@ -179,7 +155,6 @@ def queue(
     """What to confirm again in open deals, the largest amount at risk first."""
     from projections.queue import requalification_queue
 
-    asked = asked_for(as_of, valid_at, known_at, horizon, witnessed_only, under)
     with open_door() as door, door.book(asked) as book:
         answer = requalification_queue(
             book,
@@ -188,19 +163,17 @@ def queue(
             within_days=within_days,
             organisation=organisation,
         )
-    if output is Format.JSON:
-        write_json(answer)
-        return
-    columns = ["at_risk", "deal", "name", "owner", "gate", "criterion", "question", "why",
-               "status", "since", "lapses_at", "amount", "currency"]  # fmt: skip
-    if output is Format.CSV:
-        rows = [
-            [*(each[column] for column in columns), answer["currency"], because(each["because"])]
-            for each in answer["rows"]
-        ]
-        columns += ["reporting_currency", "because"]
-        write_basis_csv(columns, rows, answer["basis"])
-        return
+    keys = ["at_risk", "deal", "name", "owner", "gate", "criterion", "question", "why",
+            "status", "since", "lapses_at", "amount", "currency"]  # fmt: skip
+    columns = [*keys, "reporting_currency", "because"]
+    rows = (
+        [*_cells(each, keys), answer["currency"], because(each["because"])]
+        for each in answer["rows"]
+    )
+    write_answer(answer, output, columns, rows, lambda: _queue_table(answer))
+
+
+def _queue_table(answer: dict[str, Any]) -> None:
     write_table(
         f"To confirm again, {answer['currency']}",
         ["at risk*", "deal", "owner", "gate", "criterion", "why", "since or until", "because"],
@@ -215,38 +188,30 @@ def queue(
         f"{total['criteria']} criteria of {total['deals']} deals, {total['at_risk']} "
         f"{answer['currency'] or ''} at risk"
     )
-    write_line(basis_line(answer["basis"]))
 
 
 def _positions(events: list[dict[str, Any]]) -> str:
     return ", ".join(str(event["position"]) for event in events)
 
 
+@question
 def ladder(
-    as_of: AsOfOption = None,
-    valid_at: ValidAtOption = None,
-    known_at: KnownAtOption = None,
-    horizon: HorizonOption = None,
-    witnessed_only: WitnessedOption = False,
-    under: UnderOption = None,
+    asked: AsOf,
     period: PeriodOption = None,
     output: FormatOption = Format.TABLE,
 ) -> None:
     """From a rep's call to the adjusted number, step by step, beside evidence and outcome."""
     from projections.ladder import ladder as ask
 
-    asked = asked_for(as_of, valid_at, known_at, horizon, witnessed_only, under)
     with open_door() as door, door.book(asked) as book:
         answer = ask(book, book.period(period))
-    if output is Format.JSON:
-        write_json(answer)
-        return
     columns = ["person", "category", "step", "by", "level", "amount", "currency",
                "reporting_amount", "difference", "reason", "expires_at", "position"]  # fmt: skip
     rows = [row for each in answer["calls"] for row in _rungs(each)]
-    if output is Format.CSV:
-        write_basis_csv(columns, rows, answer["basis"])
-        return
+    write_answer(answer, output, columns, rows, lambda: _ladder_tables(answer, rows))
+
+
+def _ladder_tables(answer: dict[str, Any], rows: list[Row]) -> None:
     shown = [[*row[:4], row[7], row[8], row[9], brief(row[10] or ""), row[11]] for row in rows]
     write_table(
         f"Ladder {answer['period']}, {answer['currency']}",
@@ -266,7 +231,6 @@ def ladder(
             for level in each["levels"]
         )
         write_line(f"{each['category']}: called {each['called']}{steps} = {each['adjusted']}")
-    write_line(basis_line(answer["basis"]))
 
 
 def _signed(difference: str) -> str:
@@ -295,13 +259,9 @@ def _rungs(call: dict[str, Any]) -> list[Row]:
     return rows
 
 
+@question
 def team(
-    as_of: AsOfOption = None,
-    valid_at: ValidAtOption = None,
-    known_at: KnownAtOption = None,
-    horizon: HorizonOption = None,
-    witnessed_only: WitnessedOption = False,
-    under: UnderOption = None,
+    asked: AsOf,
     period: PeriodOption = None,
     manager: ManagerOption = None,
     organisation: OrganisationOption = Organisation.AS_WAS,
@@ -310,23 +270,20 @@ def team(
     """Who reports to whom, what they claim, what evidence says, and how they are doing."""
     from projections.team import team as ask
 
-    asked = asked_for(as_of, valid_at, known_at, horizon, witnessed_only, under)
     with open_door() as door, door.book(asked) as book:
         answer = ask(book, book.period(period), manager=manager, organisation=organisation)
-    if output is Format.JSON:
-        write_json(answer)
-        return
-    if output is Format.CSV:
-        columns = ["person", "name", "role", "team", "manager", "depth", "left", "deals",
-                   "claimed_commit", "evidenced_commit", "claimed_best_case", "evidenced_best_case",
-                   "closed", "organisation", "because"]  # fmt: skip
-        rows = [
-            [*_cells(each, columns[:7]), *_team_sums(each),
-             answer["organisation"], because(each["because"])]
-            for each in answer["people"]
-        ]  # fmt: skip
-        write_basis_csv(columns, rows, answer["basis"])
-        return
+    columns = ["person", "name", "role", "team", "manager", "depth", "left", "deals",
+               "claimed_commit", "evidenced_commit", "claimed_best_case", "evidenced_best_case",
+               "closed", "organisation", "because"]  # fmt: skip
+    rows = (
+        [*_cells(each, columns[:7]), *_team_sums(each),
+         answer["organisation"], because(each["because"])]
+        for each in answer["people"]
+    )  # fmt: skip
+    write_answer(answer, output, columns, rows, lambda: _team_table(answer))
+
+
+def _team_table(answer: dict[str, Any]) -> None:
     due: dict[str, list[str]] = {}
     for each in answer["due"]:
         never = " (never)" if each["status"] == "none" else ""
@@ -347,7 +304,6 @@ def team(
     )  # fmt: skip
     for fault in answer["faults"]:
         write_line(f"fault: {fault['sentence']} ({because(fault['because'])})")
-    write_line(basis_line(answer["basis"]))
 
 
 def _few(aspects: list[str]) -> str:
@@ -364,52 +320,41 @@ def _team_sums(person: dict[str, Any]) -> Row:
     ]  # fmt: skip
 
 
+@question
 def decisions(
-    as_of: AsOfOption = None,
-    valid_at: ValidAtOption = None,
-    known_at: KnownAtOption = None,
-    horizon: HorizonOption = None,
-    witnessed_only: WitnessedOption = False,
-    under: UnderOption = None,
+    asked: AsOf,
     period: PeriodOption = None,
     output: FormatOption = Format.TABLE,
 ) -> None:
     """How deals ended: what was won and may be regretted, what was lost and in whose words."""
     from projections.decisions import decisions as ask
 
-    asked = asked_for(as_of, valid_at, known_at, horizon, witnessed_only, under)
     with open_door() as door, door.book(asked) as book:
         answer = ask(book, book.period(period))
-    if output is Format.JSON:
-        write_json(answer)
-        return
-    won = [[*_ended(each), _held(each), _missing(each), _risks(each)] for each in answer["won"]]
-    others = [
-        [*_ended(each), each["stood_at"], each["buyer_reason"], each["seller_reason"]]
-        for each in answer["not_won"]
-    ]
-    if output is Format.CSV:
-        columns = ["deal", "name", "owner", "outcome", "closed_at", "reporting_amount", "held",
-                   "missing", "risks", "stood_at", "buyer_reason", "seller_reason",
-                   "because"]  # fmt: skip
-        rows = [
-            *([*row, None, None, None, because(each["because"])]
-              for row, each in zip(won, answer["won"], strict=True)),
-            *([*row[:6], None, None, None, *row[6:], because(each["because"])]
-              for row, each in zip(others, answer["not_won"], strict=True)),
-        ]  # fmt: skip
-        write_basis_csv(columns, rows, answer["basis"])
-        return
-    common = ["deal", "name", "owner", "outcome", "closed at", "amount*"]
+    columns = ["deal", "name", "owner", "outcome", "closed_at", "reporting_amount", "held",
+               "missing", "risks", "stood_at", "buyer_reason", "seller_reason",
+               "because"]  # fmt: skip
+    rows = [
+        *([*_ended(each), *_won(each), *[None] * 3, because(each["because"])]
+          for each in answer["won"]),
+        *([*_ended(each), *[None] * 3, *_not_won(each), because(each["because"])]
+          for each in answer["not_won"]),
+    ]  # fmt: skip
+    write_answer(answer, output, columns, rows, lambda: _decisions_tables(answer))
+
+
+def _decisions_tables(answer: dict[str, Any]) -> None:
+    common = ["deal", "name", "outcome", "closed at", "amount*"]
     title = f"{answer['period']}, {answer['currency']}"
-    for rows in (won, others):
-        for row in rows:
-            row[4] = brief(row[4])
-    write_table(f"Won, {title}", [*common, "after the decision", "missing", "remorse"], won)
+    write_table(
+        f"Won, {title}",
+        [*common, "after the decision", "missing", "remorse"],
+        [[*_ended_briefly(each), *_won(each)] for each in answer["won"]],
+    )
     write_table(
         f"Not won, {title}",
         [*common, "stood at", "in the buyer's words", "in the seller's"],
-        others,
+        [[*_ended_briefly(each), *_not_won(each)] for each in answer["not_won"]],
     )
     counts = "; ".join(
         f"{each['outcome']} {each['deals']} ({each['deals_percent']} %, by amount "
@@ -418,12 +363,25 @@ def decisions(
         if each["deals"]
     )
     write_line(f"{answer['decided']} deals ended: {counts}" if counts else "no deal ended")
-    write_line(basis_line(answer["basis"]))
 
 
 def _ended(deal: dict[str, Any]) -> Row:
     keys = ("deal", "name", "owner", "outcome", "closed_at", "reporting_amount")
     return [deal[key] for key in keys]
+
+
+def _ended_briefly(deal: dict[str, Any]) -> Row:
+    """Without the owner, for whom a table has no room."""
+    at = brief(deal["closed_at"])
+    return [deal["deal"], deal["name"], deal["outcome"], at, deal["reporting_amount"]]
+
+
+def _won(deal: dict[str, Any]) -> Row:
+    return [_held(deal), _missing(deal), _risks(deal)]
+
+
+def _not_won(deal: dict[str, Any]) -> Row:
+    return [deal["stood_at"], deal["buyer_reason"], deal["seller_reason"]]
 
 
 def _held(deal: dict[str, Any]) -> str:

@@ -9,22 +9,18 @@ from typing import Annotated, Any
 
 import typer
 
-from api.cli.output import Format, basis_line, brief, write_json, write_line, write_table
-from api.cli.questions import (
-    AsOfOption,
+from api.asof import AsOf
+from api.cli.asking import (
     DealArgument,
     FormatOption,
-    HorizonOption,
-    KnownAtOption,
     OrganisationOption,
-    UnderOption,
-    ValidAtOption,
-    WitnessedOption,
-    asked_for,
     because,
-    write_basis_csv,
+    question,
+    write_answer,
 )
+from api.cli.output import Format, basis_line, brief, write_json, write_line, write_table
 from api.cli.session import open_door
+from ledger.domain.playbook import in_words
 from ledger.domain.times import parse_date
 from projections.fold.people import Organisation
 
@@ -36,14 +32,10 @@ class TableOrJson(StrEnum):
     JSON = "json"
 
 
+@question
 def post_mortem(
     deal_id: DealArgument,
-    as_of: AsOfOption = None,
-    valid_at: ValidAtOption = None,
-    known_at: KnownAtOption = None,
-    horizon: HorizonOption = None,
-    witnessed_only: WitnessedOption = False,
-    under: UnderOption = None,
+    asked: AsOf,
     output: Annotated[
         TableOrJson, typer.Option("--format", help="How to write the answer.")
     ] = TableOrJson.TABLE,
@@ -51,7 +43,6 @@ def post_mortem(
     """What was claimed of a deal, what its evidence said, and when that could have been known."""
     from projections.post_mortem import post_mortem as ask
 
-    asked = asked_for(as_of, valid_at, known_at, horizon, witnessed_only, under)
     with open_door() as door, door.book(asked) as book:
         answer = ask(book, deal_id)
     if output is TableOrJson.JSON:
@@ -86,24 +77,20 @@ def _heading(answer: dict[str, Any]) -> None:
     reacted = answer["forecast_reacted_at"]
     if reacted is None:
         ended = answer["contradictions"][0]["ended_by"]
-        write_line("the forecast did not react" + (f" ({_plain(ended)})" if ended else ""))
+        write_line("the forecast did not react" + (f" ({in_words(ended)})" if ended else ""))
         return
     ended = answer["contradictions"][0]["ended_by"]
     write_line(
-        f"the forecast reacted {brief(reacted)} ({_plain(ended)}): "
+        f"the forecast reacted {brief(reacted)} ({in_words(ended)}): "
         f"{answer['days_to_react']:g} days later"
     )
-
-
-def _plain(key: str) -> str:
-    return key.replace("_", " ")
 
 
 def _who_could_have_known(answer: dict[str, Any]) -> None:
     rows = [
         [brief(each["at"]), each["rule"], each["sentence"],
          "" if each["until"] is None else brief(each["until"]),
-         "" if each["ended_by"] is None else _plain(each["ended_by"]), each["days"],
+         "" if each["ended_by"] is None else in_words(each["ended_by"]), each["days"],
          because(each["because"])]
         for each in answer["contradictions"]
     ]  # fmt: skip
@@ -228,13 +215,9 @@ def _on_both_axes(answer: dict[str, Any]) -> None:
 # --- patterns -------------------------------------------------------------------------------------
 
 
+@question
 def patterns(
-    as_of: AsOfOption = None,
-    valid_at: ValidAtOption = None,
-    known_at: KnownAtOption = None,
-    horizon: HorizonOption = None,
-    witnessed_only: WitnessedOption = False,
-    under: UnderOption = None,
+    asked: AsOf,
     period: Annotated[
         str | None,
         typer.Option("--period", help="Only deals decided in it: 2026-Q1, 2026 or 2026-03."),
@@ -263,17 +246,14 @@ def patterns(
     from projections.patterns import window_of
 
     dimensions = tuple(part.strip() for part in group_by.split(",") if part.strip())
-    asked = asked_for(as_of, valid_at, known_at, horizon, witnessed_only, under)
     days = [_day(first, "from"), _day(last, "to")]
     with open_door() as door, door.book(asked) as book:
         window = window_of(book, period=period, first=days[0], last=days[1])
         answer = ask(book, window, dimensions, against, organisation)
-    if output is Format.JSON:
-        write_json(answer)
-    elif output is Format.CSV:
-        _patterns_csv(answer, dimensions)
-    else:
-        _patterns_tables(answer, dimensions)
+    numbers = [*_STATISTIC, *_DAYS[1:-1]]
+    columns = [*dimensions, "playbook", "gate", "criterion", "statistic", "side", *numbers]
+    rows = _patterns_rows(answer, dimensions, numbers)
+    write_answer(answer, output, columns, rows, lambda: _patterns_tables(answer, dimensions))
 
 
 def _day(text: str | None, where: str) -> date | None:
@@ -284,18 +264,14 @@ _STATISTIC = ["count", "of", "share", "low", "high", "few"]
 _DAYS = ["count", "least", "q1", "median", "q3", "greatest", "few"]
 
 
-def _patterns_csv(answer: dict[str, Any], dimensions: tuple[str, ...]) -> None:
+def _patterns_rows(
+    answer: dict[str, Any], dimensions: tuple[str, ...], numbers: list[str]
+) -> Iterator[list[Any]]:
     """One statistic a row: a share with its counts and interval, or the quartiles of days."""
-    numbers = [*_STATISTIC, *_DAYS[1:-1]]
-    columns = [*dimensions, "playbook", "gate", "criterion", "statistic", "side", *numbers]
     groups = answer["groups"] if dimensions else [{"key": {}, **answer}]
-    rows = [
-        [*group["key"].values(), *row[:5], *(row[5].get(number) for number in numbers)]
-        for group in groups
-        for row in _statistics(group)
-    ]
-    spelt = [[str(v).lower() if isinstance(v, bool) else v for v in row] for row in rows]
-    write_basis_csv(columns, spelt, answer["basis"])
+    for group in groups:
+        for row in _statistics(group):
+            yield [*group["key"].values(), *row[:5], *(row[5].get(number) for number in numbers)]
 
 
 def _statistics(group: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
@@ -325,7 +301,6 @@ def _patterns_tables(answer: dict[str, Any], dimensions: tuple[str, ...]) -> Non
     if decided["first_day"] or decided["last_day"]:
         write_line(f"decided from {decided['first_day'] or '-'} to {decided['last_day'] or '-'}")
     write_line("shares with 95 % intervals; few: a group of fewer than 10 deals")
-    write_line(basis_line(answer["basis"]))
 
 
 def _named(group: dict[str, Any]) -> list[str]:
@@ -340,7 +315,7 @@ def _outcomes_table(groups: list[dict[str, Any]], dimensions: tuple[str, ...]) -
          *(_share(group[name]) for name in ("regressed", "lapsed", "looped"))]
         for group in groups
     ]  # fmt: skip
-    columns = [*dimensions, "decided*", "open*", *(f"{_plain(each)}*" for each in outcomes),
+    columns = [*dimensions, "decided*", "open*", *(f"{in_words(each)}*" for each in outcomes),
                "no-decision share", "regressed", "lapsed", "looped"]  # fmt: skip
     write_table("Outcomes and loops", columns, rows)
 
@@ -373,7 +348,7 @@ def _criteria_table(
         for each in group["playbooks"]
         for row in each["criteria"]
     ]  # fmt: skip
-    other = _plain(against)
+    other = in_words(against)
     columns = [*dimensions, "playbook", "criterion", "won: met at decision", f"{other}: the same",
                "won: ever met", f"{other}: ever met", "difference at decision"]  # fmt: skip
     write_table(f"What the won deals had, beside those {other}", columns, rows)

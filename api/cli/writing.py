@@ -29,6 +29,9 @@ OccurredOption = Annotated[
 EventIdOption = Annotated[
     str | None, typer.Option("--event-id", help="A UUID of your own makes a retry one event.")
 ]
+ExpectedVersionOption = Annotated[
+    int | None, typer.Option(help="The version of the stream that you have seen.")
+]
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why.")]
 EventArgument = Annotated[
     str, typer.Argument(help="The event: its position in qledger timeline, or its id.")
@@ -43,9 +46,7 @@ def record(
     actor: ActorOption,
     occurred_at: OccurredOption = None,
     event_id: EventIdOption = None,
-    expected_version: Annotated[
-        int | None, typer.Option(help="The version of the stream that you have seen.")
-    ] = None,
+    expected_version: ExpectedVersionOption = None,
 ) -> None:
     """Record one event, after the rules of its stream have been asked."""
     text = typer.get_binary_stream("stdin").read() if payload == "-" else payload
@@ -65,9 +66,12 @@ def retract(
     event: EventArgument,
     reason: ReasonOption,
     actor: ActorOption,
+    event_id: EventIdOption = None,
+    expected_version: ExpectedVersionOption = None,
 ) -> None:
     """Retract an event: from now on it is as if it had never been."""
-    record_event(stream, "event-retracted", {"target": _event_id(event), "reason": reason}, actor)
+    facts = {"target": _event_id(event), "reason": reason}
+    record_event(stream, "event-retracted", facts, actor, None, event_id, expected_version)
 
 
 def correct(
@@ -81,6 +85,8 @@ def correct(
     occurred_at: Annotated[
         str | None, typer.Option(help="When it really happened, an instant.")
     ] = None,
+    event_id: EventIdOption = None,
+    expected_version: ExpectedVersionOption = None,
 ) -> None:
     """Correct an event: from now on it counts as corrected; what was known before stays."""
     facts: dict[str, Any] = {"target": _event_id(event), "reason": reason}
@@ -88,7 +94,7 @@ def correct(
         facts["payload"] = parse_object(payload, what="the payload")
     if occurred_at is not None:
         facts["occurred_at"] = occurred_at
-    record_event(stream, "event-corrected", facts, actor)
+    record_event(stream, "event-corrected", facts, actor, None, event_id, expected_version)
 
 
 def record_event(

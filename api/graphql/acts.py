@@ -28,7 +28,7 @@ from ledger.domain.events import (
 )
 from ledger.domain.playbook import parse_playbook
 from ledger.domain.times import Instant, parse_instant
-from ledger.service import Answer, Receipt
+from ledger.service import Answer, Debrief, Receipt
 from ledger.store.ledger import Ledger
 
 
@@ -89,28 +89,19 @@ def act_on_event(
 def publish(
     ledger: Ledger,
     payload: type[EventPayload],  # noqa: ARG001 - there is only one
-    whose: str,
+    whose: str,  # noqa: ARG001 - the version names its playbook
     given: Any,
 ) -> list[Receipt]:
     """Publish a version of a playbook; the same version again is the same event."""
     playbook = parse_playbook(given.toml, where="input.toml")
-    published = PlaybookPublished(playbook=playbook)
-    stream = stream_name(whose, playbook.key)
-    same = published.to_json()
-    for event in ledger.stream(stream):
-        if event["payload"] == same:
-            recorded_at = Instant.fromisoformat(event["recorded_at"])
-            return [
-                Receipt(
-                    UUID(event["event_id"]),
-                    event["type"],
-                    event["position"],
-                    event["stream_version"],
-                    recorded_at,
-                    added=False,
-                )
-            ]
-    return [_record(ledger, stream, published, given, _instant(given, "occurred_at"))]
+    return [
+        service.publish_playbook(
+            ledger,
+            PlaybookPublished(playbook=playbook),
+            effective_at=_instant(given, "occurred_at"),
+            **Asked.of(given)._asdict(),
+        )
+    ]
 
 
 def hold_debrief(
@@ -124,12 +115,13 @@ def hold_debrief(
     return service.hold_debrief(
         ledger,
         given.deal,
-        [_answer(number, answer) for number, answer in enumerate(given.answers)],
-        reviewer=given.reviewer,
-        actor=given.actor,
-        meetings_before=_or_none(given, "meetings_before"),
+        Debrief(
+            given.reviewer,
+            [_answer(number, answer) for number, answer in enumerate(given.answers)],
+            _or_none(given, "meetings_before"),
+        ),
         occurred_at=_instant(given, "occurred_at"),
-        event_id=_event_id(given),
+        **Asked.of(given)._asdict(),
     )
 
 

@@ -39,10 +39,7 @@ PLACES = {
     "waiver-by-owner": "actor",
     "unknown-playbook": "playbook",
     "version-exists": "toml",
-    "unknown-criterion": "criterion",
-    "wrong-layer": "criterion",
     "no-waiver": "criterion",
-    "unknown-gate": "gate",
     "stakeholder-exists": "stakeholder",
     "stakeholder-left-already": "stakeholder",
     "reviewer-is-owner": "reviewer",
@@ -123,7 +120,7 @@ class Command(NamedTuple):
 # --- inputs -------------------------------------------------------------------------------------
 
 
-def _besides(*, occurs: str | None, version: bool = True) -> dict[str, Field]:
+def _besides(*, occurs: str | None) -> dict[str, Field]:
     """What every input says besides its payload."""
     fields = {"actor": Field(str, "Who asks: a person's id, or the name of a program.")}
     if occurs is not None:
@@ -133,14 +130,13 @@ def _besides(*, occurs: str | None, version: bool = True) -> dict[str, Field]:
         "A UUID of your own for the event: recording the same again with it changes nothing.",
         UNSET,
     )
-    if version:
-        fields["expected_version"] = Field(
-            int | None,
-            "The version of the stream that you have seen (streamVersion of its last event, 0 for "
-            "a new one): when it has moved on, this is refused. By default it is decided on "
-            "whatever is there.",
-            UNSET,
-        )
+    fields["expected_version"] = Field(
+        int | None,
+        "The version of the stream that you have seen (streamVersion of its last event, 0 for "
+        "a new one): when it has moved on, this is refused. By default it is decided on "
+        "whatever is there.",
+        UNSET,
+    )
     return fields
 
 
@@ -191,7 +187,7 @@ _DEBRIEF_FIELDS = {
     "reviewer": Field(str, "The id of who asked; never the owner of the deal."),
     "answers": Field(list[_ANSWER], "One for each question asked, at most 100."),  # type: ignore[valid-type]
     "meetings_before": Field(int | None, FIELDS["meetings_before"], UNSET),
-    **_besides(occurs=_occurs(ev.DebriefHeld), version=False),
+    **_besides(occurs=_occurs(ev.DebriefHeld)),
 }
 
 # --- the table ----------------------------------------------------------------------------------

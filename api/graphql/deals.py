@@ -31,9 +31,10 @@ from api.graphql.scalars import AsOfTime, BigInt
 from api.graphql.told import told
 from api.graphql.types import LedgerEvent, Money, PageInfo
 from ledger.domain.errors import InvalidInput
+from ledger.domain.times import format_instant
 from projections.agenda import agenda
 from projections.deals import DealFilter, deal_as_dict, deal_page
-from projections.post_mortem import post_mortem
+from projections.fold.asks import check_ahead
 from projections.timeline import timeline
 
 T = TypeVar("T")
@@ -180,10 +181,7 @@ class Deal:
     @strawberry.field(description="What will change until an instant if nothing happens.")
     async def upcoming(self, until: UntilArgument) -> Upcoming:
         ahead = await self.book.instant(until)
-        if ahead <= str(self.book.basis.as_dict()["valid_at"]):
-            raise InvalidInput(
-                "not-ahead", f"{ahead} does not lie ahead of the basis", where="upcoming.until"
-            )
+        check_ahead(format_instant(self.book.basis.valid_at), ahead)
         answer = await self._journey(ahead)
         return Upcoming(
             until=ahead,
@@ -214,17 +212,6 @@ class Deal:
         return told(
             Agenda, await self.book.ask(lambda book: agenda(book, str(self.id), within_days))
         )
-
-    @strawberry.field(
-        description="The post-mortem as one document, the same as qledger post-mortem --format "
-        "json gives (its keys are spelt as there): how it ended and the reasons given; "
-        "first_knowable (when the evidence in hand first contradicted the forecast), "
-        "forecast_reacted_at and days_to_react; contradictions; weeks (claimed and evidenced, as "
-        "known then); never_evidenced, lapsed, regressions, loops; late_entries and what they "
-        "would have changed; similar_won; timeline."
-    )
-    async def post_mortem(self) -> JSON:
-        return await self.book.ask(lambda book: JSON(post_mortem(book, str(self.id))))
 
     async def _journey(self, ahead_until: str | None = None) -> dict[str, Any]:
         return await self.book.journey(Journey(str(self.id), ahead_until))

@@ -211,36 +211,23 @@ class Upcoming:
 
 
 @strawberry.type(description="A finding, and the deal that it is about.")
-class BookFinding:
+class BookFinding(Finding):
     deal: strawberry.ID = strawberry.field(description="The deal's id in the CRM.")
     name: str | None = strawberry.field(description="The deal's name.")
     owner: str | None = strawberry.field(description="The id of the person who owns the deal.")
-    rule: str = strawberry.field(description=RULE)
-    sentence: str = strawberry.field(description="The finding, as a person says it.")
-    criteria: list[str] = strawberry.field(description="The keys of the criteria it is about.")
-    because: list[LedgerEvent] = strawberry.field(description=BECAUSE)
 
 
 @strawberry.type(description="A criterion that will lapse, and the deal that it belongs to.")
-class Lapse:
+class Lapse(Change):
     deal: strawberry.ID = strawberry.field(description="The deal's id in the CRM.")
     name: str | None = strawberry.field(description="The deal's name.")
     owner: str | None = strawberry.field(description="The id of the person who owns the deal.")
-    at: str = strawberry.field(description="When, an instant in UTC.")
-    criterion: str = strawberry.field(description="The criterion's key.")
-    gate: str | None = strawberry.field(description="The key of its gate.")
-    before: str = strawberry.field(description="Its status until then.")
-    status: str = strawberry.field(description="Its status from then on.")
-    rule: str = strawberry.field(description=RULE)
-    said_by: str | None = strawberry.field(description="The stakeholder whose word decides then.")
-    lapses_at: str | None = strawberry.field(description="When it changes again by itself.")
     stands_at_before: str | None = strawberry.field(
         description="Where the deal stands until then, when it falls back by this."
     )
     stands_at_after: str | None = strawberry.field(
         description="Where the deal falls back to by this; null when it stays where it is."
     )
-    because: list[LedgerEvent] = strawberry.field(description=BECAUSE)
 
 
 @strawberry.type(description="What will fall in the whole book until an instant.")

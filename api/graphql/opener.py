@@ -1,12 +1,15 @@
 """Opens the book of one snapshot for the fields that ask.
 
-Law: every field of a snapshot is answered at its one basis, in a worker thread. What a deal's gates
-say is folded once for all fields of the deal, and for all deals of a page from one book.
+Law: every field of a snapshot is answered at its one basis. Fields that ask at the same moment (all
+deals of a page do) are answered from one book, one after another in one worker thread: what they
+share is read once, not once a deal, and one snapshot does not take the connections of all others.
+What a deal's gates say is folded once for all fields of the deal.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from starlette.concurrency import run_in_threadpool
@@ -18,7 +21,9 @@ from ledger.domain.errors import QledgerError
 from projections.book import Book
 from projections.journey import gates_as_dict
 
+K = TypeVar("K")
 T = TypeVar("T")
+Question = Callable[[Book], Any]
 
 
 class Journey(NamedTuple):
@@ -39,11 +44,18 @@ class Opener:
     def __init__(self, door: Door, basis: Basis) -> None:
         self._door = door
         self.basis = basis
-        self._journeys: DataLoader[Journey, dict[str, Any]] = DataLoader(load_fn=self._load)
+        self._questions: DataLoader[Question, Any] = DataLoader(load_fn=self._answered, cache=False)
+        self._instants: DataLoader[str, str] = DataLoader(load_fn=self._resolved)
+        self._journeys: DataLoader[Journey, dict[str, Any]] = DataLoader(load_fn=self._folded)
 
     async def ask(self, question: Callable[[Book], T]) -> T:
-        """An answer from a book of its own."""
-        return await run_in_threadpool(self._ask, question)
+        """An answer from the book of all that is asked at the same moment.
+
+        Raises:
+            QledgerError: that of the question; what nobody expected fails all of that moment.
+        """
+        answer: T = await self._questions.load(question)
+        return answer
 
     async def journey(self, journey: Journey) -> dict[str, Any]:
         """See `projections.journey.gates_as_dict`."""
@@ -55,18 +67,35 @@ class Opener:
         Raises:
             InvalidInput: `invalid-as-of`.
         """
-        return await run_in_threadpool(self._door.instant, spelt, self.basis)
+        return await self._instants.load(spelt)
 
-    async def _load(self, wanted: list[Journey]) -> Sequence[dict[str, Any] | BaseException]:
-        return await self.ask(lambda book: [_journey(book, each) for each in wanted])
+    async def _resolved(self, spelt: list[str]) -> list[str | QledgerError]:
+        def instant(each: str) -> str:
+            return self._door.instant(each, self.basis)
 
-    def _ask(self, question: Callable[[Book], T]) -> T:
+        return await run_in_threadpool(_each, instant, spelt)
+
+    async def _folded(self, wanted: list[Journey]) -> list[dict[str, Any] | QledgerError]:
+        return await self.ask(lambda book: _each(partial(_journey, book), wanted))
+
+    async def _answered(self, questions: list[Question]) -> list[Any]:
+        return await run_in_threadpool(self._ask, questions)
+
+    def _ask(self, questions: list[Question]) -> list[Any]:
         with self._door.book_at(self.basis) as book:
-            return question(book)
+            return _each(lambda question: question(book), questions)
 
 
-def _journey(book: Book, wanted: Journey) -> dict[str, Any] | QledgerError:
-    try:
-        return gates_as_dict(book, book.deal(wanted.deal), ahead_until=wanted.ahead_until)
-    except QledgerError as error:
-        return error
+def _journey(book: Book, wanted: Journey) -> dict[str, Any]:
+    return gates_as_dict(book, book.deal(wanted.deal), ahead_until=wanted.ahead_until)
+
+
+def _each(answer: Callable[[K], T], asked: list[K]) -> list[T | QledgerError]:
+    """The answer to each, or why it has none."""
+    found: list[T | QledgerError] = []
+    for each in asked:
+        try:
+            found.append(answer(each))
+        except QledgerError as error:
+            found.append(error)
+    return found

@@ -28,6 +28,7 @@ from projections.journey import findings_rows, lapses_rows
 from projections.ladder import ladder
 from projections.patterns import NOT_WON, patterns, window_of
 from projections.playbooks import playbook_as_dict, playbook_list
+from projections.post_mortem import post_mortem
 from projections.queue import requalification_queue
 from projections.team import team
 
@@ -249,6 +250,18 @@ class Snapshot:
                 team(book, book.period(period), manager=manager, organisation=organisation.asked)
             )
         )
+
+    @strawberry.field(
+        description="The post-mortem of a deal as one document, the same as qledger post-mortem "
+        "--format json gives (its keys are spelt as there): how it ended and the reasons given; "
+        "first_knowable (when the evidence in hand first contradicted the forecast), "
+        "forecast_reacted_at and days_to_react; contradictions; weeks (claimed and evidenced, as "
+        "known then); never_evidenced, lapsed, regressions, loops; late_entries and what they "
+        "would have changed; similar_won (it reads all deals, so it is no field of a deal); "
+        "timeline."
+    )
+    async def post_mortem(self, deal: DealIdArgument) -> JSON:
+        return await self.book.ask(lambda book: JSON(post_mortem(book, str(deal))))
 
     @strawberry.field(
         description="How the deals of a period ended as one document, the same as qledger "

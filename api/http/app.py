@@ -1,8 +1,8 @@
 """The HTTP door: GraphQL at /graphql, GraphiQL from our own files, health.
 
 Law: there is no access control yet, so nothing that a page of another site can send without asking
-is taken: no name but ours, no form, no plain text, no socket, no
-command in a link.
+is taken: no name but those that are answered (see `api.http.hosts`), no form, no plain text, no
+socket, no command in a link.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 from strawberry.fastapi import GraphQLRouter
 
 from api.door import Door
 from api.graphql.schema import schema
+from api.http.hosts import Hosts, KnownHostsOnly
 from ledger.store.ledger import Ledger
 
 BODY_BYTES_MAX = 1024 * 1024
@@ -85,19 +85,19 @@ class _JsonOnly:
         await self._app(scope, receive, send)
 
 
-def create_app(door: Door, ledger: Ledger, hosts: list[str]) -> FastAPI:
+def create_app(door: Door, ledger: Ledger, hosts: Hosts) -> FastAPI:
     """The application over one database.
 
     Args:
         door: where questions are asked.
         ledger: where commands are recorded.
-        hosts: the host names it answers to, so that a web page elsewhere cannot reach it by a
-            name of its own that points here.
+        hosts: the hosts it answers to, so that a web page elsewhere cannot reach it by a name of
+            its own that points here.
     """
     app = FastAPI(title="Qualification ledger", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(_JsonOnly)
     app.add_middleware(_BodyLimit)
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts)
+    app.add_middleware(KnownHostsOnly, hosts=hosts)
 
     async def context() -> dict[str, Any]:
         return {"door": door, "ledger": ledger}

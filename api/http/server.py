@@ -1,4 +1,8 @@
-"""Serving: one process on one address, loopback unless asked for more."""
+"""Serving: one process on one address, loopback unless asked for more.
+
+Law: wherever it listens, it answers only to hosts that the person who serves chose, so that no page
+of another site can write to the ledger (see `api.http.hosts`).
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,13 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Sequence
 
 import uvicorn
 
 from api.door import Door
 from api.http.app import create_app
+from api.http.hosts import Hosts
 from ledger.config import Settings
 from ledger.domain.errors import Unavailable
 from ledger.store.ledger import Ledger
@@ -38,9 +44,9 @@ def serve(settings: Settings, *, host: str | None = None, port: int | None = Non
     with _listening(host, settings.port if port is None else port) as listener:
         port = listener.getsockname()[1]
         with Ledger.open(settings) as ledger:
-            hosts = ["127.0.0.1", "localhost", "[::1]", host] if _is_loopback(host) else ["*"]
+            hosts = Hosts.of(host, settings.hosts)
             app = create_app(Door(ledger.database, settings), ledger, hosts)
-            _announce(host, port)
+            _announce(host, port, settings.hosts)
             config = uvicorn.Config(
                 app, log_level="warning", timeout_graceful_shutdown=SHUTDOWN_SECONDS_MAX
             )
@@ -70,12 +76,13 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _announce(host: str, port: int) -> None:
+def _announce(host: str, port: int, names: Sequence[str]) -> None:
     spelt = f"[{host}]" if ":" in host else host
     sys.stdout.write(f"serving GraphQL at http://{spelt}:{port}/graphql (Ctrl-C stops)\n")
     sys.stdout.flush()
     if not _is_loopback(host):
         sys.stderr.write(
-            f"warning: whoever reaches {host}:{port} can read the whole ledger and write to it; "
-            "there is no access control yet\n"
+            f"warning: whoever reaches {spelt}:{port} can read the whole ledger and write to it; "
+            "there is no access control yet. Browsers reach it by its address or localhost"
+            f"{''.join(f', {name}' for name in names)}; QLEDGER_HOSTS lists more names\n"
         )

@@ -15,7 +15,7 @@ opening can be retracted while other events stand: that is how one says that the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from ledger.domain import events as ev
 from ledger.domain.errors import Refused
@@ -24,8 +24,24 @@ from ledger.domain.events import Event
 DRAFT_ID = ""
 """Stands for the id of an event that is about to be recorded."""
 
-Fault: TypeAlias = tuple[str, Refused]
-"""The id of the event that makes no sense where it stands, and why."""
+
+class Fault(NamedTuple):
+    """An event that makes no sense where it stands.
+
+    Args:
+        event_id: its id.
+        why: the refusal of what brings it there.
+        of: whom at the buyer it names, where the fault is about them.
+    """
+
+    event_id: str
+    why: Refused
+    of: str = ""
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """What makes it the same fault before and after an act."""
+        return self.event_id, self.why.code, self.of
 
 
 def refuse_new_faults(category: str, before: Sequence[Event], after: Sequence[Event]) -> None:
@@ -39,16 +55,17 @@ def refuse_new_faults(category: str, before: Sequence[Event], after: Sequence[Ev
     Raises:
         Refused: `deal-already-closed`, `deal-not-closed`, `before-opening`, `stakeholder-exists`,
             `stakeholder-left-already`, `unknown-stakeholder`; `person-already-joined`,
-            `unknown-person`. `where` names the event at fault if it is another one.
+            `unknown-person`. `where` names the event at fault if it is another one than what is
+            asked for.
     """
     find = _FINDERS.get(category)
     found = [] if find is None else list(find(after))
     if find is None or not found:
         return
-    known = {(event_id, fault.code) for event_id, fault in find(before)}
-    for event_id, fault in found:
-        if (event_id, fault.code) not in known:
-            raise fault
+    known = {fault.identity for fault in find(before)}
+    for fault in found:
+        if fault.identity not in known:
+            raise fault.why
 
 
 def _faults_of_deal(events: Sequence[Event]) -> Iterable[Fault]:
@@ -66,7 +83,7 @@ def _faults_of_outcomes(events: Sequence[Event]) -> Iterable[Fault]:
         elif kind not in {ev.DealClosed.type, ev.DealReopened.type}:
             continue
         elif not opened:
-            yield (
+            yield Fault(
                 at,
                 Refused(
                     "before-opening",
@@ -76,7 +93,7 @@ def _faults_of_outcomes(events: Sequence[Event]) -> Iterable[Fault]:
                 ),
             )
         elif kind == ev.DealClosed.type and outcome is not None:
-            yield (
+            yield Fault(
                 at,
                 Refused(
                     "deal-already-closed",
@@ -86,7 +103,7 @@ def _faults_of_outcomes(events: Sequence[Event]) -> Iterable[Fault]:
                 ),
             )
         elif kind == ev.DealReopened.type and outcome is None:
-            yield at, Refused("deal-not-closed", "the deal is open", where=where)
+            yield Fault(at, Refused("deal-not-closed", "the deal is open", where=where))
         if kind != ev.DealOpened.type:
             outcome = event["payload"].get("outcome")
 
@@ -103,24 +120,26 @@ def _faults_of_stakeholders(events: Sequence[Event]) -> Iterable[Fault]:
         who = event["payload"].get("stakeholder", "")
         if kind == ev.StakeholderAdded.type:
             if here.get(who):
-                yield (
+                yield Fault(
                     at,
                     Refused("stakeholder-exists", f"{who!r} is already a stakeholder", where=where),
+                    who,
                 )
             here[who] = True
         elif kind == ev.StakeholderLeft.type:
             if who not in here:
-                yield at, unknown_stakeholder(who, where or "stakeholder")
+                yield Fault(at, unknown_stakeholder(who, where or f"{kind}.stakeholder"), who)
             elif not here[who]:
-                yield (
+                yield Fault(
                     at,
                     Refused("stakeholder-left-already", f"{who!r} has already left", where=where),
+                    who,
                 )
             here[who] = False
         elif kind == ev.EvidenceRecorded.type:
             speaker = event["payload"].get("said_by")
             if speaker is not None and speaker not in named:
-                yield at, unknown_stakeholder(speaker, where or "said_by")
+                yield Fault(at, unknown_stakeholder(speaker, where or f"{kind}.said_by"), speaker)
 
 
 def unknown_stakeholder(stakeholder: str, where: str) -> Refused:
@@ -139,14 +158,14 @@ def _faults_of_person(events: Sequence[Event]) -> Iterable[Fault]:
         kind, at, where = event["type"], event["event_id"], _where(event)
         if kind == ev.PersonJoined.type:
             if here:
-                yield (
+                yield Fault(
                     at,
                     Refused("person-already-joined", "the person is already here", where=where),
                 )
             here = True
         elif kind == ev.PersonLeft.type:
             if not here:
-                yield (
+                yield Fault(
                     at,
                     Refused(
                         "unknown-person",
@@ -195,15 +214,22 @@ def waived(events: Iterable[Event], so_far: Spans | None = None) -> Spans:
     return spans
 
 
-def adds_waived_time(before: Spans, after: Spans) -> bool:
-    """Whether a criterion is waived at any instant at which it was not before."""
+def starts_of_added_waivers(before: Spans, after: Spans) -> set[str]:
+    """The instants from which on a criterion is waived while it was not before; none without one.
+
+    Args:
+        before: when each criterion was waived.
+        after: when it is to be.
+    """
+    starts: set[str] = set()
     for criterion, spans in after.items():
-        old = before.get(criterion, ())
+        old = sorted(span for span in before.get(criterion, ()) if span[0] < span[1])
         for start, end in spans:
             covered = start
             for from_, until in old:
-                if from_ <= covered < until:
-                    covered = until
+                if covered < min(from_, end):
+                    starts.add(covered)
+                covered = max(covered, until)
             if covered < end:
-                return True
-    return False
+                starts.add(covered)
+    return starts

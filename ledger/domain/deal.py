@@ -13,7 +13,7 @@ a stage that sounds closed is a claim, not an outcome.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 from ledger.domain import events as ev
@@ -139,11 +139,6 @@ class DealState(NamedTuple):
     """(from when on, what the outcome is), in the order of time."""
     waived: Spans = {}
 
-    @property
-    def owner(self) -> str | None:
-        owner: str | None = claimed(self.claims, "owner")
-        return owner
-
     def owner_at(self, instant: str) -> str | None:
         """Who owned the deal at an instant in the one spelling."""
         return next((who for since, who in reversed(self.owners) if since <= instant), None)
@@ -225,15 +220,11 @@ def _stage(state: DealState, payload: ev.StageClaimed, command: Command) -> None
 
 def _evidence(state: DealState, payload: ev.EvidenceRecorded, command: Command) -> None:
     _known_criterion(state, payload.criterion, command)
-    if not command.keeps("said_by"):
-        _known_stakeholder(state, payload.said_by, "said_by")
 
 
 def _waiver(state: DealState, payload: ev.CriterionWaived, command: Command) -> None:
     _known_criterion(state, payload.criterion, command)
-    at = format_instant(command.occurred_at)
-    if command.actor in {state.owner, state.owner_at(at)}:
-        raise waiver_by_owner()
+    refuse_waiver_by_owner(state, command.actor, format_instant(command.occurred_at))
     if payload.ends_at <= command.occurred_at:
         raise InvalidInput(
             "ends-before-it-starts",
@@ -242,19 +233,23 @@ def _waiver(state: DealState, payload: ev.CriterionWaived, command: Command) -> 
         )
 
 
-def owner_of(events: Iterable[Event]) -> str | None:
-    """The owner of a deal after these events, which are in the fold's order, as corrected."""
-    told = [event["payload"] for event in events if event["type"] in _REVISIONS]
-    return next((payload["owner"] for payload in reversed(told) if "owner" in payload), None)
+def refuse_waiver_by_owner(state: DealState, actor: str, starts_at: str) -> None:
+    """Refuse what would let an owner set a criterion of their own deal aside, in whatever way.
 
+    Args:
+        state: the deal.
+        actor: who asks.
+        starts_at: valid time from which the criterion would be waived, in the one spelling.
 
-def waiver_by_owner() -> Refused:
-    """The refusal of what would let an owner set a criterion of their own deal aside."""
-    return Refused(
-        "waiver-by-owner",
-        "the owner of a deal cannot waive its criteria",
-        hint="ask the manager",
-    )
+    Raises:
+        Refused: `waiver-by-owner`, for who owns the deal now and for who owned it at that instant.
+    """
+    if actor in {claimed(state.claims, "owner"), state.owner_at(starts_at)}:
+        raise Refused(
+            "waiver-by-owner",
+            "the owner of a deal cannot waive its criteria",
+            hint="ask the manager",
+        )
 
 
 def _revoke(state: DealState, payload: ev.WaiverRevoked, command: Command) -> None:
@@ -269,28 +264,24 @@ def _add_stakeholder(state: DealState, payload: ev.StakeholderAdded, command: Co
 
 def _change_stakeholder(state: DealState, payload: ev.StakeholderChanged, command: Command) -> None:
     if not command.keeps("stakeholder"):
-        _known_stakeholder(state, payload.stakeholder, "stakeholder")
+        _known_stakeholder(state, payload.stakeholder, f"{payload.type}.stakeholder")
     _known_superior(state, payload, command)
     _known_role(state, payload.role, command)
-
-
-def _stakeholder_left(state: DealState, payload: ev.StakeholderLeft, command: Command) -> None:
-    if not command.keeps("stakeholder"):
-        _known_stakeholder(state, payload.stakeholder, "stakeholder")
 
 
 def _known_superior(
     state: DealState, payload: ev.StakeholderAdded | ev.StakeholderChanged, command: Command
 ) -> None:
+    where = f"{payload.type}.reports_to"
     if payload.reports_to == payload.stakeholder:
-        raise InvalidInput("own-manager", "nobody reports to themselves", where="reports_to")
+        raise InvalidInput("own-manager", "nobody reports to themselves", where=where)
     if not command.keeps("reports_to"):
-        _known_stakeholder(state, payload.reports_to, "reports_to")
+        _known_stakeholder(state, payload.reports_to, where)
 
 
-def _known_stakeholder(state: DealState, stakeholder: str | None, field: str) -> None:
+def _known_stakeholder(state: DealState, stakeholder: str | None, where: str) -> None:
     if stakeholder is not None and stakeholder not in state.stakeholders:
-        raise unknown_stakeholder(stakeholder, field)
+        raise unknown_stakeholder(stakeholder, where)
 
 
 def _advance(state: DealState, payload: ev.BuyerAdvanced, command: Command) -> None:
@@ -302,15 +293,30 @@ def _regress(state: DealState, payload: ev.BuyerRegressed, command: Command) -> 
 
 
 def _loop(state: DealState, payload: ev.BuyerLooped, command: Command) -> None:
-    _known_gate(state, payload.from_gate, command)
-    _known_gate(state, payload.to_gate, command)
+    _known_gate(state, payload.from_gate, command, "from_gate")
+    _known_gate(state, payload.to_gate, command, "to_gate")
 
 
 def _debrief(state: DealState, payload: ev.DebriefHeld, command: Command) -> None:
     if payload.reviewer == state.owner_at(format_instant(command.occurred_at)):
         raise Refused("reviewer-is-owner", "the owner of a deal cannot debrief it")
-    for answer in payload.answers:
-        _known_criterion(state, answer.criterion, command)
+    if not payload.answers:
+        raise InvalidInput(
+            "no-answers",
+            "a debrief without a question was none",
+            where="debrief-held.answers",
+            hint="qledger agenda lists what to ask; no answer is an answer",
+        )
+    asked: set[str] = set()
+    for number, answer in enumerate(payload.answers):
+        if answer.criterion in asked:
+            raise InvalidInput(
+                "answered-twice",
+                f"{answer.criterion!r} is answered twice",
+                where=f"debrief-held.answers.{number}.criterion",
+            )
+        asked.add(answer.criterion)
+        _known_criterion(state, answer.criterion, command, f"answers.{number}.criterion")
 
 
 def _post_mortem(state: DealState, payload: ev.PostMortemRecorded, command: Command) -> None:
@@ -318,7 +324,9 @@ def _post_mortem(state: DealState, payload: ev.PostMortemRecorded, command: Comm
         raise Refused("deal-not-closed", "a post-mortem needs a decision; the deal is open")
 
 
-def _known_criterion(state: DealState, criterion: str, command: Command) -> None:
+def _known_criterion(
+    state: DealState, criterion: str, command: Command, field: str = "criterion"
+) -> None:
     if criterion in command.kept_keys():
         return
     playbook = command.playbooks.of_deal(claimed(state.claims, "playbook"))
@@ -326,17 +334,21 @@ def _known_criterion(state: DealState, criterion: str, command: Command) -> None
         raise InvalidInput(
             "unknown-criterion",
             f"playbook {playbook.key} {playbook.version} has no criterion {criterion!r}",
+            where=f"{command.payload.type}.{field}",
             hint="qledger playbook show lists them",
         )
 
 
-def _known_gate(state: DealState, gate: str, command: Command) -> None:
+def _known_gate(state: DealState, gate: str, command: Command, field: str = "gate") -> None:
     if gate in command.kept_keys():
         return
     playbook = command.playbooks.of_deal(claimed(state.claims, "playbook"))
     if gate not in {each.key for each in playbook.gates}:
         raise InvalidInput(
-            "unknown-gate", f"playbook {playbook.key} {playbook.version} has no gate {gate!r}"
+            "unknown-gate",
+            f"playbook {playbook.key} {playbook.version} has no gate {gate!r}",
+            where=f"{command.payload.type}.{field}",
+            hint="qledger playbook show lists them",
         )
 
 
@@ -352,7 +364,7 @@ def _known_role(state: DealState, role: str | None, command: Command) -> None:
         raise InvalidInput(
             "unknown-role",
             f"playbook {playbook.key} {playbook.version} has no role {role!r}",
-            where="role",
+            where=f"{command.payload.type}.role",
             hint=f"the roles are {', '.join(roles)}",
         )
 
@@ -367,7 +379,6 @@ _RULES: dict[type[EventPayload], _Rule] = {
     ev.WaiverRevoked: _revoke,
     ev.StakeholderAdded: _add_stakeholder,
     ev.StakeholderChanged: _change_stakeholder,
-    ev.StakeholderLeft: _stakeholder_left,
     ev.BuyerAdvanced: _advance,
     ev.BuyerRegressed: _regress,
     ev.BuyerLooped: _loop,

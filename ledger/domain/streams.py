@@ -7,19 +7,20 @@ a version that was once published never changes.
 A correction is decided as the command that it stands for: what the event is to say, and when, on
 the state of the stream without it, by the one who corrects. A command, a correction and a
 retraction alike may bring no new fault into the course of the stream (see `course`), and by a
-retraction or correction the owner of a deal adds nothing to what is waived of it.
+retraction or correction nobody adds to what is waived of a deal who could not waive it themselves.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import reduce
 from typing import Any, NamedTuple
 
 from ledger.domain import deal
 from ledger.domain import events as ev
 from ledger.domain.command import Command, Playbooks, check_actor, check_times
-from ledger.domain.course import DRAFT_ID, adds_waived_time, refuse_new_faults, waived
+from ledger.domain.course import DRAFT_ID, refuse_new_faults, starts_of_added_waivers, waived
 from ledger.domain.errors import InvalidInput, Refused
 from ledger.domain.events import (
     CATALOGUE,
@@ -106,9 +107,9 @@ def _check_course(events: Sequence[Event], command: Command, decided: EventPaylo
     before, after = _all(events), _all([*events, _draft(events, command, decided)])
     refuse_new_faults(category, before, after)
     if category == "deal" and isinstance(decided, EventRetracted | EventCorrected):
-        owner = deal.owner_of(before)
-        if command.actor == owner and adds_waived_time(waived(before), waived(after)):
-            raise deal.waiver_by_owner()
+        state = reduce(deal.evolve, before, deal.DealState())
+        for start in starts_of_added_waivers(state.waived, waived(after)):
+            deal.refuse_waiver_by_owner(state, command.actor, start)
 
 
 def _all(events: Iterable[Event]) -> list[Event]:
@@ -196,11 +197,13 @@ def _decide_account(state: _Entity, command: Command) -> tuple[EventPayload, ...
                 "unknown-criterion",
                 f"playbook {playbook.key} {playbook.version} has no criterion "
                 f"{payload.criterion!r}",
+                where=f"{payload.type}.criterion",
             )
         if criterion.layer != "organization":
             raise InvalidInput(
                 "wrong-layer",
                 f"{payload.criterion!r} is of the {criterion.layer} layer",
+                where=f"{payload.type}.criterion",
                 hint="record it on the deal",
             )
     return (payload,)
@@ -213,7 +216,9 @@ def _decide_person(state: _Entity, command: Command) -> tuple[EventPayload, ...]
     if not joins and (ev.PersonJoined.type not in state.seen or state.is_gone_at(at)):
         raise Refused("unknown-person", "no such person is here", hint="record person-joined first")
     if getattr(payload, "manager", None) == stream_id(command.stream):
-        raise InvalidInput("own-manager", "nobody reports to themselves", where="manager")
+        raise InvalidInput(
+            "own-manager", "nobody reports to themselves", where=f"{payload.type}.manager"
+        )
     if isinstance(payload, ev.PersonAssessed) and payload.assessor == stream_id(command.stream):
         raise Refused("assessor-is-person", "nobody assesses themselves")
     return (payload,)

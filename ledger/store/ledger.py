@@ -462,14 +462,26 @@ def _id_taken(draft: Draft | Prepared) -> Conflict:
     )
 
 
+def _act_grew(recorded: Prepared, new: Prepared) -> Conflict:
+    return Conflict(
+        "event-id-taken",
+        f"event {recorded.event_id} is recorded already, and {new.event_id} of the same act is new",
+        where=new.stream,
+        hint="repeat an act as it was, and give another act ids of its own",
+    )
+
+
 def _recorded_earlier(connection: Connection, prepared: list[Prepared]) -> Recorded | None:
     """Where these events were recorded before; none when they were not."""
     found = log.envelopes_of(connection, [event.event_id for event in prepared])
     if not found:
         return None
     for event in prepared:
-        if event.event_id not in found or not _same_content(found[event.event_id], event):
-            raise _id_taken(prepared[0] if event.event_id not in found else event)
+        if event.event_id in found and not _same_content(found[event.event_id], event):
+            raise _id_taken(event)
+    for event in prepared:
+        if event.event_id not in found:
+            raise _act_grew(next(each for each in prepared if each.event_id in found), event)
     earlier = [decode(found[event.event_id]) for event in prepared]
     return Recorded(
         tuple(event["position"] for event in earlier), parse_instant(earlier[0]["recorded_at"]),

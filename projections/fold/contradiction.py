@@ -35,7 +35,7 @@ moves within its quarter.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -43,10 +43,11 @@ from ledger.domain.calendar import FiscalCalendar, Period
 from ledger.domain.deal import OPEN
 from ledger.domain.errors import InvalidInput
 from ledger.domain.events import Category, Outcome
+from ledger.domain.playbook import in_words
 from projections.fold.claims import ClaimedDeal
 from projections.fold.criterion import Rule, Status
-from projections.fold.gates import CriterionState, GateStatus, Qualification
-from projections.fold.known_then import Known, Moment
+from projections.fold.gates import CriterionState, GateStatus
+from projections.fold.known_then import Known, Moment, Standing
 from projections.fold.rulebook import CriterionRule
 from projections.fold.statistics import days, duration
 
@@ -94,7 +95,7 @@ class Claim(NamedTuple):
     def sentence(self) -> str:
         """As a person says it."""
         when = "with no close date" if self.quarter is None else f"closing in {self.quarter.name}"
-        return f"{str(self.category).replace('_', ' ')} {when}"
+        return f"{in_words(self.category)} {when}"
 
 
 class Conflict(NamedTuple):
@@ -211,7 +212,7 @@ def conflict_of(claim: Claim | None, deal: Known | None) -> Conflict | None:
         claim: what is forecast.
         deal: the deal as it was known then, whose evidence is held against it.
     """
-    if claim is None or deal is None or deal.qualification.rulebook is None:
+    if claim is None or deal is None or deal.standing.rulebook is None:
         return None
     promised = claim.category in _PROMISED
     against = _contradicted_criteria(deal) if promised or claim.quarter is not None else None
@@ -223,15 +224,14 @@ def conflict_of(claim: Claim | None, deal: Known | None) -> Conflict | None:
 
 
 def _contradicted_criteria(deal: Known) -> Conflict | None:
-    found, rulebook = deal.qualification, deal.qualification.rulebook
+    found, rulebook = deal.standing, deal.standing.rulebook
     assert rulebook is not None  # noqa: S101 - asked only where a version judges
-    went_back = {word.cause: word.gate for word in found.declared}
     against = [
         state
         for state in found.criteria
         if state.status is Status.CONTRADICTED
         and rulebook.criteria[state.key].gate < rulebook.decision
-        and _speaks_against(state, rulebook.criteria[state.key], found, went_back)
+        and _speaks_against(state, rulebook.criteria[state.key], found)
     ]
     if not against:
         return None
@@ -243,9 +243,7 @@ def _contradicted_criteria(deal: Known) -> Conflict | None:
     )
 
 
-def _speaks_against(
-    state: CriterionState, rule: CriterionRule, found: Qualification, went_back: Mapping[int, str]
-) -> bool:
+def _speaks_against(state: CriterionState, rule: CriterionRule, found: Standing) -> bool:
     """Whether a contradicted criterion speaks against a close.
 
     The buyer's going back contradicts every later gate too: what the deal has yet to come to again
@@ -254,12 +252,12 @@ def _speaks_against(
     if state.judgement.rule is Rule.EVIDENCE_AGAINST:
         return rule.criterion.mandatory
     gate = found.gate_state(state.gate)
-    back_to = {went_back.get(cause) for cause in state.judgement.causes}
+    back_to = {found.went_back.get(cause) for cause in state.judgement.causes}
     return gate is not None and state.gate in back_to and gate.status is not GateStatus.PASSED
 
 
 def _below_claim(deal: Known) -> Conflict:
-    found = deal.qualification
+    found = deal.standing
     gate = None if found.stands_at is None else found.gate_state(found.stands_at)
     missing = () if gate is None else gate.missing + gate.too_old
     causes = {*deal.verdict.causes, *(() if gate is None else gate.causes)}

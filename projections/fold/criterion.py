@@ -25,7 +25,6 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Mapping
-from datetime import timedelta
 from enum import StrEnum
 from operator import attrgetter
 from typing import NamedTuple, TypeVar
@@ -172,6 +171,8 @@ class Judgement(NamedTuple):
         causes: the positions of the events that it rests on.
         lapses_at: when it ceases to hold if nothing happens; None never.
         said_by: whose word it rests on.
+        held_to: the gate to whose strictness its age was held.
+        lapsed_at: when its age reached that.
     """
 
     status: Status
@@ -179,6 +180,8 @@ class Judgement(NamedTuple):
     causes: tuple[int, ...] = ()
     lapses_at: str | None = None
     said_by: str | None = None
+    held_to: int | None = None
+    lapsed_at: str | None = None
 
     @property
     def holds(self) -> bool:
@@ -220,7 +223,7 @@ def judge(
             break
         why_not = _why_unheard(rule, piece, stakeholders)
         if why_not is None:
-            return _by_age(piece, rule.fresh[bar], now)
+            return _by_age(piece, rule, bar, now)
         found = _unheard(why_not, piece, track, stakeholders)
         if unheard is None or (unheard.status, found.status) == (Status.UNMET, Status.STALE):
             unheard = found
@@ -238,11 +241,15 @@ def _last_against(rule: CriterionRule, track: Track) -> Word | None:
     return None
 
 
-def _by_age(piece: Piece, fresh: timedelta | None, now: str) -> Judgement:
-    lapses_at = expiry(piece.occurred_at, fresh)
+def _by_age(piece: Piece, rule: CriterionRule, bar: int, now: str) -> Judgement:
+    lapses_at = expiry(piece.occurred_at, rule.fresh[bar])
     if lapses_at is None or now < lapses_at:
-        return Judgement(Status.MET, Rule.EVIDENCE_COUNTS, (piece.cause,), lapses_at, piece.said_by)
-    return Judgement(Status.STALE, Rule.EVIDENCE_AGED, (piece.cause,), None, piece.said_by)
+        return Judgement(
+            Status.MET, Rule.EVIDENCE_COUNTS, (piece.cause,), lapses_at, piece.said_by, bar
+        )
+    return Judgement(
+        Status.STALE, Rule.EVIDENCE_AGED, (piece.cause,), None, piece.said_by, bar, lapses_at
+    )
 
 
 def _why_unheard(

@@ -13,6 +13,7 @@ Only open deals have findings of this kind: once decided, the outcome speaks.
     buyer-question-open         a decision is claimed, and nothing answers why change, now or this
     overdue-at-gate             the deal stands at a gate for longer than the playbook expects
     close-date-passed           the expected close date is over
+    claimed-gate-unknown        the claimed stage stands for a gate that the playbook does not have
     evidence-only-claimed       evidence is on record that names nobody at the buyer
 """
 
@@ -133,6 +134,18 @@ def _sandbagging(sides: Sides) -> Iterator[Finding]:
     )
 
 
+def _claimed_gate_unknown(sides: Sides) -> Iterator[Finding]:
+    gate = sides.claimed.gate
+    if gate is None or sides.claims_at is not None:
+        return
+    yield Finding(
+        "claimed-gate-unknown",
+        f"The claimed stage stands for the gate {in_words(gate)}, which {sides.rulebook.label} "
+        "does not have: it cannot be held against the evidence.",
+        sides.claims("gate"),
+    )
+
+
 def _commit_without_evidence(sides: Sides) -> Iterator[Finding]:
     if sides.claimed.category is not Category.COMMIT or sides.verdict.category is Category.COMMIT:
         return
@@ -160,10 +173,12 @@ def _probability_without_authority(sides: Sides) -> Iterator[Finding]:
     known = [who for who in sides.deal.stakeholders.values() if who.role in authority and who.here]
     if any(who.stakeholder_id in spoke for who in known):
         return
-    who = "nobody with authority is known" if not known else "nobody with authority has spoken"
+    who = "nobody with authority is known"
+    if known:
+        who = "nobody with authority has spoken for it"
     yield Finding(
         "probability-without-authority",
-        f"{probability} % is claimed, and {who} for it.",
+        f"{probability} % is claimed, and {who}.",
         (*sides.claims("probability"), *(each.cause for each in known)),
     )
 
@@ -246,7 +261,7 @@ def _overdue_at_gate(sides: Sides) -> Iterator[Finding]:
     )
     yield Finding(
         "overdue-at-gate",
-        f"It stands at {gate.name} for {stood.days} days; {gate.expected_days} are expected.",
+        f"It has stood at {gate.name} for {stood.days} days; {gate.expected_days} are expected.",
         sides.deal.moves[-1].causes,
     )
 
@@ -286,5 +301,9 @@ _RULES: tuple[Callable[[Sides], Iterator[Finding]], ...] = (
     _buyer_question_open,
     _overdue_at_gate,
     _close_date_passed,
+    _claimed_gate_unknown,
     _evidence_only_claimed,
 )
+
+FINDING_RULES = tuple(rule.__name__[1:].replace("_", "-") for rule in _RULES)
+"""The rules by their stable names, in the order in which their findings are told."""

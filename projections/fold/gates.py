@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
+from ledger.domain.deal import OPEN
 from projections.fold.criterion import Judgement, Stakeholder, Status
 from projections.fold.rulebook import Rulebook
 
@@ -42,6 +43,7 @@ class CriterionState(NamedTuple):
         judgement: what it is.
         since: valid time from which it has had this status.
         by_rule_since: valid time from which the same rule says so.
+        settled: whether the decision settled it: then it neither lapses nor turns any more.
     """
 
     key: str
@@ -49,6 +51,7 @@ class CriterionState(NamedTuple):
     judgement: Judgement
     since: str
     by_rule_since: str
+    settled: bool
 
     @property
     def status(self) -> Status:
@@ -194,6 +197,12 @@ class Qualification(NamedTuple):
         if self.stands_at is None:
             return len(self.rulebook.gates)
         return self.rulebook.gate_index[self.stands_at]
+
+    @property
+    def stood_when_decided(self) -> str | None:
+        """The gate at which it stood when it was decided, or stands while it is open."""
+        decided = [move for move in self.moves if move.kind is MoveKind.DECIDED]
+        return decided[-1].from_gate if decided and self.outcome != OPEN else self.stands_at
 
     @property
     def anything_met(self) -> bool:

@@ -7,6 +7,11 @@ the basis: valid time stops at that of the basis, and so does knowledge. What is
 when an event becomes known, and what holds only when something said earlier takes effect or when
 evidence lapses, which the fold announces. So the moments found here are all there are: between two
 of them nothing changes. Nothing is sampled, and nothing is read again from the log.
+
+Debriefs and post-mortems say nothing of claims or gates, so they make no moments. The deal is
+folded anew at every moment: the work grows with moments times events. So a deal that is folded from
+more than `EVENTS_MAX` events is refused, and a moment keeps only where the deal stood (`Standing`),
+never how it came there.
 """
 
 from __future__ import annotations
@@ -17,19 +22,66 @@ from itertools import pairwise
 from operator import attrgetter
 from typing import NamedTuple
 
-from ledger.domain.events import Event
+from ledger.domain.errors import Refused
+from ledger.domain.events import DebriefHeld, Event, PostMortemRecorded
 from projections.fold.claims import ClaimedDeal, claimed_deal
-from projections.fold.gates import Qualification
+from projections.fold.criterion import Rule
+from projections.fold.gates import CriterionState, GateState, Qualification
 from projections.fold.qualification import qualify
-from projections.fold.rulebook import PlaybookHistory
+from projections.fold.rulebook import PlaybookHistory, Rulebook
 from projections.fold.verdict import Verdict, no_evidence_no_revenue
+
+EVENTS_MAX = 1_000
+"""Of the deal, the evidence of its accounts, and the playbooks, without those that say nothing of
+claims or gates; a deal of the busiest kind has a few hundred."""
+
+_SILENT_TYPES = frozenset({DebriefHeld.type, PostMortemRecorded.type})
+"""What no fold of claims or gates takes."""
+
+
+class Standing(NamedTuple):
+    """Where a deal stood at an instant, and what its criteria and gates were.
+
+    Args:
+        rulebook: the playbook version that judged; None where none was in force.
+        stands_at: the first gate that was not passed; None when all were, or none was judged.
+        criteria: in gate order.
+        gates: in order.
+        went_back: position -> gate: the goings back of the buyer on which a criterion rests.
+    """
+
+    rulebook: Rulebook | None
+    stands_at: str | None
+    criteria: tuple[CriterionState, ...]
+    gates: tuple[GateState, ...]
+    went_back: Mapping[int, str]
+
+    @classmethod
+    def of(cls, found: Qualification) -> Standing:
+        """What a fold says of its last instant."""
+        causes = {
+            cause
+            for state in found.criteria
+            if state.judgement.rule is Rule.BUYER_WENT_BACK
+            for cause in state.judgement.causes
+        }
+        went_back = {word.cause: word.gate for word in found.declared if word.cause in causes}
+        return cls(found.rulebook, found.stands_at, found.criteria, found.gates, went_back)
+
+    def criterion(self, key: str) -> CriterionState | None:
+        """The state of a criterion; None where the version does not have it."""
+        return next((each for each in self.criteria if each.key == key), None)
+
+    def gate_state(self, key: str) -> GateState | None:
+        """The state of a gate; None where the version does not have it."""
+        return next((each for each in self.gates if each.key == key), None)
 
 
 class Known(NamedTuple):
     """A deal as it was known at an instant: claimed, evidenced, and what may be projected."""
 
     claimed: ClaimedDeal
-    qualification: Qualification
+    standing: Standing
     verdict: Verdict
 
 
@@ -89,7 +141,7 @@ class KnownThen:
             instant: both time axes, in the one spelling.
             told_early: positions of events to take as known then, whenever they became known.
         """
-        return self._fold(instant, instant, None, told_early)
+        return self._fold(instant, instant, None, told_early).known
 
     def in_hindsight(self, valid_at: str) -> Known | None:
         """The deal at an instant of valid time, from all that the basis knows."""
@@ -104,25 +156,41 @@ class KnownThen:
 
         Args:
             until: the last instant looked at, on both time axes.
+
+        Raises:
+            Refused: `too-many-events`.
         """
         found: list[Moment] = []
         instants = [each for each in self._instants() if each <= until]
         for instant, following in pairwise([*instants, None]):
             assert instant is not None  # noqa: S101 - only the last of the list is None
-            known = self._fold(instant, instant, following or until)
-            found.append(Moment(instant, known))
+            folded = self._fold(instant, instant, following or until)
+            found.append(Moment(instant, folded.known))
             found += [
-                Moment(lapse, self._fold(lapse, instant)) for lapse in _lapses(known, following)
+                Moment(lapse, self._fold(lapse, instant).known)
+                for lapse in folded.lapses
+                if following is None or lapse < following
             ]
         return found
 
     def _instants(self) -> list[str]:
         """When something became known, or took effect after it was known; none before the deal."""
         sources = self._sources
-        found: set[str] = set()
         of_accounts = (event for events in self.account_events.values() for event in events)
-        for event in (*sources.events, *of_accounts, *sources.playbook_events):
-            found.update(_instants_of(event))
+        told = [
+            event
+            for event in (*sources.events, *of_accounts, *sources.playbook_events)
+            if event["type"] not in _SILENT_TYPES
+        ]
+        if len(told) > EVENTS_MAX:
+            raise Refused(
+                "too-many-events",
+                f"the deal is told by {len(told)} events, and a post-mortem folds at most "
+                f"{EVENTS_MAX} again and again",
+                where=f"deal:{sources.deal_id}",
+                hint="ask as of an earlier instant, or for explain and timeline, which fold once",
+            )
+        found = {instant for event in told for instant in _instants_of(event)}
         first = min((event["known_at"] for event in sources.events), default="")
         return sorted(each for each in found if each >= first)
 
@@ -132,7 +200,7 @@ class KnownThen:
         known_at: str,
         ahead_until: str | None = None,
         told_early: frozenset[int] = frozenset(),
-    ) -> Known | None:
+    ) -> _Folded:
         valid_at = min(valid_at, self._sources.valid_at)
         if ahead_until is not None:
             ahead_until = min(ahead_until, self._sources.valid_at)
@@ -156,7 +224,7 @@ class KnownThen:
             accounts,
             ahead_until=ahead_until,
         )
-        return self._known(events, valid_at, found)
+        return _Folded(self._known(events, valid_at, found), _lapses(found))
 
     def _known(
         self, events: Sequence[Event], valid_at: str, found: Qualification | None
@@ -164,7 +232,7 @@ class KnownThen:
         claimed = claimed_deal(self._sources.deal_id, events, valid_at)
         if claimed is None or found is None:
             return None
-        return Known(claimed, found, no_evidence_no_revenue(found))
+        return Known(claimed, Standing.of(found), no_evidence_no_revenue(found))
 
     def _playbooks(self, known_at: str) -> PlaybookHistory:
         """The versions known at an instant; each set of them is compiled once."""
@@ -186,14 +254,18 @@ def _instants_of(event: Event) -> Iterator[str]:
     yield from (each for each in taking_effect if each is not None and each > event["known_at"])
 
 
-def _lapses(known: Known | None, before: str | None) -> list[str]:
-    """The announced instants at which evidence lapses, before the next event."""
-    if known is None:
+class _Folded(NamedTuple):
+    """A deal folded once, and the announced instants at which its evidence lapses."""
+
+    known: Known | None
+    lapses: Sequence[str]
+
+
+def _lapses(found: Qualification | None) -> list[str]:
+    if found is None:
         return []
-    upcoming = known.qualification.upcoming
-    moves = known.qualification.upcoming_moves
-    instants = {change.at for change in upcoming} | {move.at for move in moves}
-    return sorted(each for each in instants if before is None or each < before)
+    changes = {change.at for change in found.upcoming}
+    return sorted(changes | {move.at for move in found.upcoming_moves})
 
 
 def accounts_mentioned(events: Iterable[Event]) -> frozenset[str]:

@@ -554,9 +554,12 @@ class _Sweep:
     def _criterion_states(self, rulebook: Rulebook) -> Iterable[CriterionState]:
         for key, rule in rulebook.criteria.items():
             gate = rulebook.gates[rule.gate].key
+            settled = self._settled(rulebook, rule.gate)
+            judgement = self.judged[key]
             yield CriterionState(
-                key, gate, self.judged[key], self.since[key], self.by_rule_since[key]
-            )
+                key, gate, judgement._replace(lapses_at=None) if settled else judgement,
+                self.since[key], self.by_rule_since[key], settled,
+            )  # fmt: skip
 
     def _gate_states(self, rulebook: Rulebook) -> Iterable[GateState]:
         for index, gate in enumerate(rulebook.gates):

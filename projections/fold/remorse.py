@@ -5,29 +5,49 @@ is gone as soon as what it says is not so any more.
 
     no-hand-over      30 days after winning, hand-over never held. Hand-over is what the playbook
                       asks first after the decision: the first criterion of the first such gate.
-    contradicted      the last word on a criterion since winning is against it
+    contradicted      a criterion is contradicted by a word since winning
     buyer-went-back   the buyer went back to a gate, and no evidence since speaks for the deal
     champion-left     a champion left after winning, and is not back
-    silence           nothing of the buyer's was recorded for 60 days, or ever since winning
+    silence           nothing of the buyer's was recorded for 60 days, or ever since winning:
+                      no evidence, no going back, and nothing about a stakeholder
 
 Only a deal that is won at the basis has any, and only while a playbook judges it.
+
+Words and goings back count by the rules of the fold (`criterion.judge`, `gate_rules`): what cannot
+be placed, or may not be heard, neither makes a risk nor ends one. But the decision settles the
+gates before it, and remorse is just what is said of them afterwards: so each criterion is judged
+once more by all the evidence, as if nothing were settled.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
-from ledger.domain.events import Event, EvidenceRecorded, Outcome, cause_of, stream_category
+from ledger.domain.events import Event, Outcome, cause_of
+from ledger.domain.playbook import in_words
+from projections.fold.criterion import Judgement, Rule, Status, judge
+from projections.fold.gate_rules import gate_gone_back_to
 from projections.fold.gates import Qualification
-from projections.fold.qualification import QUALIFYING_TYPES
+from projections.fold.hearing import GoingBack, Heard
 from projections.fold.rulebook import Rulebook, expiry
 
 HANDOVER_DAYS = 30
 SILENCE_DAYS = 60
 CHAMPION = "champion"
+
+_BUYERS = frozenset(
+    {
+        "evidence-recorded", "buyer-regressed", "buyer-looped", "stakeholder-added",
+        "stakeholder-changed", "stakeholder-left",
+    }
+)  # fmt: skip
+"""In which something of the buyer's is recorded."""
+
+_HEARD = frozenset({Rule.EVIDENCE_COUNTS, Rule.EVIDENCE_AGED})
+"""By which a criterion rests on evidence for it that was heard."""
 
 
 class Remorse(StrEnum):
@@ -56,6 +76,24 @@ class Risk(NamedTuple):
     causes: tuple[int, ...]
 
 
+class _Since(NamedTuple):
+    """What was said of a deal since it was won.
+
+    Args:
+        won: the event that closed it.
+        buyers: the events in which something of the buyer's was recorded, in the fold's order.
+        said_at: position -> valid time, of all events.
+        goings_back: the buyer's goings back to gates that the version has.
+        judged: what each criterion is by all the evidence, as if nothing were settled.
+    """
+
+    won: Event
+    buyers: Sequence[Event]
+    said_at: Mapping[int, str]
+    goings_back: Sequence[GoingBack]
+    judged: Mapping[str, Judgement]
+
+
 def remorse_risks(deal: Qualification, won: Event, events: Iterable[Event]) -> list[Risk]:
     """The signs of remorse about a deal that was won.
 
@@ -66,18 +104,43 @@ def remorse_risks(deal: Qualification, won: Event, events: Iterable[Event]) -> l
     """
     if deal.rulebook is None or deal.outcome != Outcome.WON:
         return []
-    since = [
-        event
-        for event in events
-        if event["type"] in QUALIFYING_TYPES and event["occurred_at"] > won["occurred_at"]
-    ]
+    since = _heard_since(deal, deal.rulebook, won, events)
     return [
         *_no_hand_over(deal, deal.rulebook, won),
-        *_contradicted(deal.rulebook, since),
-        *_went_back(deal.rulebook, since),
+        *_contradicted(since),
+        *_went_back(since),
         *_champion_left(deal, won["occurred_at"]),
-        *_silence(deal.valid_at, won, since),
+        *_silence(deal.valid_at, since),
     ]
+
+
+def _heard_since(
+    deal: Qualification, rulebook: Rulebook, won: Event, events: Iterable[Event]
+) -> _Since:
+    heard = Heard(deal.moves[0].at)
+    later = []
+    for event in events:
+        heard.take(event)
+        if event["occurred_at"] > won["occurred_at"]:
+            later.append(event)
+    return _Since(
+        won=won,
+        buyers=[event for event in later if event["type"] in _BUYERS],
+        said_at={cause_of(event): event["occurred_at"] for event in later},
+        goings_back=[
+            going
+            for going in heard.goings_back
+            if going.word.occurred_at > won["occurred_at"]
+            and gate_gone_back_to(rulebook, going) is not None
+        ],
+        judged={
+            key: judge(
+                rule, heard.track(key), max(deal.bar, rule.gate), deal.valid_at,
+                deal.stakeholders, None,
+            )
+            for key, rule in rulebook.criteria.items()
+        },
+    )  # fmt: skip
 
 
 def _no_hand_over(deal: Qualification, rulebook: Rulebook, won: Event) -> Iterator[Risk]:
@@ -92,71 +155,38 @@ def _no_hand_over(deal: Qualification, rulebook: Rulebook, won: Event) -> Iterat
     causes = {cause_of(won), *state.judgement.causes}
     yield Risk(
         Remorse.NO_HAND_OVER,
-        f"{HANDOVER_DAYS} days after winning, nothing shows {_words(key)}.",
+        f"{HANDOVER_DAYS} days after winning, nothing shows {in_words(key)}.",
         due_at,
         tuple(sorted(causes)),
     )
 
 
-def _contradicted(rulebook: Rulebook, since: Sequence[Event]) -> Iterator[Risk]:
-    last: dict[str, Event] = {}
-    for event in since:
-        if event["type"] == EvidenceRecorded.type and _may_count(event, rulebook):
-            last[event["payload"]["criterion"]] = event
-    for key, event in sorted(last.items()):
-        if event["payload"]["stance"] == "contradicts":
+def _contradicted(since: _Since) -> Iterator[Risk]:
+    for key, judgement in sorted(since.judged.items()):
+        said_at = [since.said_at.get(cause) for cause in judgement.causes]
+        if judgement.status is Status.CONTRADICTED and said_at[0] is not None:
             yield Risk(
                 Remorse.CONTRADICTED,
-                f"Since winning, the last word on {_words(key)} is against it.",
-                event["occurred_at"],
-                (cause_of(event),),
+                f"Since winning, the last word on {in_words(key)} is against it.",
+                said_at[0],
+                judgement.causes,
             )
 
 
-def _may_count(event: Event, rulebook: Rulebook) -> bool:
-    """Whether evidence may count on its criterion at all, for it or against it.
-
-    What stands on the account counts for the organization layer, and the word of a CRM where the
-    criterion names it; see `projections.fold.criterion`.
-    """
-    rule = rulebook.criteria.get(event["payload"]["criterion"])
-    if rule is None:
-        return False
-    of_account = stream_category(event["stream"]) == "account"
-    if of_account and rule.criterion.layer != "organization":
-        return False
-    return event["payload"]["source_kind"] != "crm" or "crm" in rule.kinds
-
-
-def _went_back(rulebook: Rulebook, since: Sequence[Event]) -> Iterator[Risk]:
-    back: tuple[Event, str] | None = None
-    for event in since:
-        gate = _back_to(event, rulebook)
-        if gate is not None:
-            back = event, gate
-        elif event["type"] == EvidenceRecorded.type and event["payload"]["stance"] == "supports":
-            back = None
-    if back is not None:
-        event, gate = back
-        yield Risk(
-            Remorse.BUYER_WENT_BACK,
-            f"After winning, the buyer went back to {_words(gate)}.",
-            event["occurred_at"],
-            (cause_of(event),),
-        )
-
-
-def _back_to(event: Event, rulebook: Rulebook) -> str | None:
-    """The gate to which the buyer went back; None for whatever else an event says."""
-    payload = event["payload"]
-    if event["type"] == "buyer-regressed":
-        return str(payload["gate"])
-    if event["type"] != "buyer-looped":
-        return None
-    order = rulebook.gate_index
-    to_gate: str = payload["to_gate"]
-    backward = order.get(to_gate, -1) <= order.get(payload["from_gate"], len(order))
-    return to_gate if backward else None
+def _went_back(since: _Since) -> Iterator[Risk]:
+    if not since.goings_back:
+        return
+    going = since.goings_back[-1]
+    at = going.word.occurred_at
+    heard = (judgement for judgement in since.judged.values() if judgement.rule in _HEARD)
+    if any(since.said_at.get(cause, "") > at for each in heard for cause in each.causes):
+        return
+    yield Risk(
+        Remorse.BUYER_WENT_BACK,
+        f"After winning, the buyer went back to {in_words(going.gate)}.",
+        at,
+        (going.word.cause,),
+    )
 
 
 def _champion_left(deal: Qualification, won_at: str) -> Iterator[Risk]:
@@ -172,11 +202,11 @@ def _champion_left(deal: Qualification, won_at: str) -> Iterator[Risk]:
             )
 
 
-def _silence(valid_at: str, won: Event, since: Sequence[Event]) -> Iterator[Risk]:
-    last = since[-1] if since else won
+def _silence(valid_at: str, since: _Since) -> Iterator[Risk]:
+    last = since.buyers[-1] if since.buyers else since.won
     silent_at = expiry(last["occurred_at"], timedelta(days=SILENCE_DAYS))
     if silent_at is not None and silent_at <= valid_at:
-        what = "the deal was won on " if last is won else ""
+        what = "the deal was won on " if last is since.won else ""
         days = _days(last["occurred_at"], valid_at)
         yield Risk(
             Remorse.SILENCE,
@@ -189,7 +219,3 @@ def _silence(valid_at: str, won: Event, since: Sequence[Event]) -> Iterator[Risk
 
 def _days(start: str, end: str) -> int:
     return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).days
-
-
-def _words(key: str) -> str:
-    return key.replace("_", " ")

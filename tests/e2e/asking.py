@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 from typing import Any, NamedTuple
 
 import httpx
 
+from tests.e2e.process import Qledger
+
 TOML = (files("ledger") / "playbooks" / "buyers_journey.toml").read_text(encoding="utf-8")
+USD = {"amount": "1200.50", "currency": "USD"}
+YES = {"stance": "SUPPORTS", "sourceKind": "CALL"}
 _WORD = re.compile(r"_(.)")
 _POSITIONS = frozenset({"position", "acted_on_by"})
 
@@ -72,6 +78,18 @@ class Client(NamedTuple):
     def head(self) -> int:
         """The end of the log."""
         return int(self.ask("{ ledger { headPosition } }")["ledger"]["headPosition"])
+
+
+@contextmanager
+def writing_to(qledger: Qledger) -> Iterator[Client]:
+    """A server that has a playbook to write by, and who asks it."""
+    with (
+        qledger.serving() as (_process, address),
+        httpx.Client(base_url=address, timeout=60) as http,
+    ):
+        client = Client(http)
+        client.recorded("publishPlaybook", toml=TOML, actor="ops")
+        yield client
 
 
 def arguments(basis: dict[str, Any]) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import tomllib
 from pathlib import Path
 
 import pytest
 
+from ledger.domain.playbook import Criterion
 from tests.e2e.process import Qledger, basis_options
 
 PLAYBOOK = """\
@@ -138,6 +140,63 @@ def test_the_tables_show_questions_freshness_and_who_must_speak(fresh: Qledger) 
     assert by_key["handover_done"]["after_decision"] == "true"
 
 
+EVERY_FIELD = """
+key = "whole"
+version = "1"
+name = "Whole"
+
+[[roles]]
+key = "sponsor"
+name = "Sponsor"
+
+[[gates]]
+key = "start"
+name = "Start"
+stage = "Start"
+
+[[gates.criteria]]
+key = "asked_for_it"
+question = "Who asked?"
+layer = "stakeholder"
+mandatory = false
+fresh_for_days = 77
+fresher_at = { finish = 33 }
+said_by_role = "sponsor"
+said_by_seniority = "vice_president"
+source_kinds = ["email"]
+lapses_with_stakeholder = false
+answers = "why_now"
+
+[[gates]]
+key = "finish"
+name = "Finish"
+stage = "Finish"
+
+[[gates.criteria]]
+key = "signed"
+question = "Is it signed?"
+"""
+
+
+def test_every_field_of_a_criterion_is_shown(fresh: Qledger, tmp_path: Path) -> None:
+    path = tmp_path / "whole.toml"
+    path.write_text(EVERY_FIELD, encoding="utf-8")
+    given = tomllib.loads(EVERY_FIELD)["gates"][0]["criteria"][0]
+    assert set(given) == set(Criterion.model_fields)
+    fresh.ok_here("playbook", "publish", str(path))
+
+    told = fresh.ok_here("playbook", "show", "--format", "json").json["gates"][0]["criteria"][0]
+    assert told == {"criterion": given.pop("key"), **given}
+    text = fresh.ok_here("playbook", "show", "--format", "csv").text
+    row = next(csv.DictReader(io.StringIO(text)))
+    assert set(told) <= set(row)
+    assert (row["said_by_seniority"], row["answers"]) == ("vice_president", "why_now")
+    table = fresh.ok_here("playbook", "show").text
+    for shown in ("asked_for_it", "(optional)", "Who asked?", "why now", "stakeholder", "77", "33",
+                  "sponsor", "vice president", "outlives", "email"):  # fmt: skip
+        assert shown in table, shown
+
+
 def test_a_version_that_is_not_there_is_not_found(published: Qledger) -> None:
     for arguments in (
         ["show", "small", "--version", "9"],
@@ -197,6 +256,28 @@ def test_a_published_version_never_changes_though_it_is_only_announced(
     assert (taken.status, taken.code) == (3, "version-exists")
     again = published.ok_here("playbook", "publish", write(tmp_path, "2", 60)).text
     assert again == "small 2 is already published\n"
+
+
+def test_a_published_version_takes_effect_when_it_was_announced_for(
+    published: Qledger, tmp_path: Path
+) -> None:
+    second = write(tmp_path, "2", 60)
+    since = published.ok_here("playbook", "list", "--format", "json").json["versions"][1]["from"]
+    same = published.ok_here("playbook", "publish", second, "--effective-at", since).text
+    assert same == "small 2 is already published\n"
+    moved = published.here("playbook", "publish", second, "--effective-at", "2998-01-01T00:00:00Z")
+    assert (moved.status, moved.code) == (3, "version-exists")
+    assert since in moved.err
+    assert "correct the occurred_at of event" in moved.err
+
+
+def test_a_version_that_was_retracted_is_published_again(fresh: Qledger) -> None:
+    fresh.ok_here("playbook", "publish", "meddpicc")
+    fresh.ok_here("retract", "playbook:meddpicc", "1", "--reason", "too early")
+    assert fresh.ok_here("playbook", "list", "--format", "json").json["versions"] == []
+    again = fresh.ok_here("playbook", "publish", "meddpicc").text
+    assert "at position 3" in again
+    assert "already published" in fresh.ok_here("playbook", "publish", "meddpicc").text
 
 
 def test_a_stakeholder_has_a_role_of_the_playbook(fresh: Qledger) -> None:

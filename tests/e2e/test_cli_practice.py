@@ -377,6 +377,27 @@ def test_a_debrief_that_breaks_a_rule_records_nothing(
     assert len(events(desk)) == 2
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "fit_confirmed: Cho is leaving",
+        "fit_confirmed=Cho is leaving",
+        "Cho is leaving",
+        'fit_confirmed={"quote": "Cho is leaving',
+        'fit_confirmed={"stance": "Cho is leaving", "source_kind": "call"}',
+        'fit_confirmed={"stance": "supports", "source_kind": "call", "quote": ["Cho is leaving"]}',
+    ],
+)
+def test_what_somebody_said_is_in_no_error(desk: Qledger, answer: str) -> None:
+    refused = desk.here(
+        "debrief", "D1", "--reviewer", "mia", "--answer", "problem_next_step=no_answer",
+        "--answer", answer,
+    )  # fmt: skip
+    assert refused.status == 2
+    assert "Cho" not in refused.err
+    assert refused.code != "invalid-answer" or "no. 2 of --answer" in refused.err
+
+
 def test_a_waiver_holds_until_the_end_of_its_day_and_can_be_ended_before(desk: Qledger) -> None:
     waive = ["waive", "D1", "fit_confirmed", "--reason", "a renewal", "--until", "2099-12-30"]
     assert desk.here(*waive, "--actor", "ann").code == "waiver-by-owner"

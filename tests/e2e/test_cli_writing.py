@@ -66,6 +66,23 @@ def test_a_writer_who_saw_another_version_is_refused(fresh: Qledger) -> None:
     assert (refused.status, refused.code) == (3, "stream-moved")
 
 
+def test_a_retraction_and_a_correction_are_safe_to_repeat_and_see_what_is_there(
+    fresh: Qledger,
+) -> None:
+    fresh.ok_here("record", "deal:D1", "deal-opened", OPENED)
+    fresh.ok_here("record", "deal:D1", "stage-claimed", '{"stage": "Proposal"}')
+    correct = ["correct", "deal:D1", "2", "--reason", "misread", "--payload", '{"stage": "Demo"}']
+    retract = ["retract", "deal:D1", "2", "--reason", "another deal's"]
+    for position, command in ((3, correct), (4, retract)):
+        stale = fresh.here(*command, "--expected-version", str(position - 2))
+        assert (stale.status, stale.code) == (3, "stream-moved")
+        own = [*command, "--event-id", EVENT_ID.replace(EVENT_ID[0], str(position), 1)]
+        told = fresh.ok_here(*own, "--expected-version", str(position - 1)).text
+        assert told.endswith(f" at position {position}\n")
+        again = fresh.ok_here(*own).text
+        assert again.endswith(f" at position {position} (it was there already)\n")
+
+
 def test_playbooks_are_published_listed_and_shown(fresh: Qledger, tmp_path: Path) -> None:
     none_yet = fresh.here("playbook", "show")
     assert (none_yet.status, none_yet.code) == (3, "no-playbook")

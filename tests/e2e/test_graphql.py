@@ -416,6 +416,31 @@ def test_other_addresses_than_loopback_are_warned_of(fresh: Qledger) -> None:
         process.communicate(timeout=SECONDS_MAX)
 
 
+def test_at_all_addresses_a_name_that_points_here_cannot_write(fresh: Qledger) -> None:
+    served = Qledger({**fresh.settings, "QLEDGER_HOSTS": "ledger.example, other.example"})
+    with (
+        served.serving("--host", "0.0.0.0") as (_process, address),  # noqa: S104
+        httpx.Client(base_url=address) as http,
+    ):
+        query = 'mutation { openDeal(input: {deal: "D", actor: "x"}) { __typename } }'
+        port = http.base_url.port
+
+        def asked(host: str) -> httpx.Response:
+            return http.post("/graphql", json={"query": query}, headers={"Host": host})
+
+        refused = asked(f"evil.example:{port}")
+        assert refused.status_code == 400
+        assert refused.json()["errors"][0]["extensions"]["code"] == "unknown-host"
+        assert Client(http).ask("{ ledger { headPosition } }")["ledger"]["headPosition"] == "0"
+        for host in (
+            f"ledger.example:{port}",
+            f"127.0.0.1:{port}",
+            f"10.1.2.3:{port}",
+            "localhost",
+        ):
+            assert asked(host).status_code == 200, host
+
+
 def test_the_ipv6_loopback_is_an_address_one_can_follow(fresh: Qledger) -> None:
     with fresh.serving("--host", "::1") as (_process, address):
         assert address.startswith("http://[::1]:")

@@ -10,27 +10,19 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
 
-import httpx
 import pytest
 
 from api.graphql.commands import COMMANDS
 from ledger.config import Settings
 from ledger.domain.ids import event_id_of
 from ledger.store.ledger import Ledger
-from tests.e2e.asking import TOML, Client
+from tests.e2e.asking import USD, YES, Client, writing_to
 from tests.e2e.process import Qledger
-
-YES = {"stance": "SUPPORTS", "sourceKind": "CALL"}
 
 
 @pytest.fixture(scope="module")
 def client(qledger: Qledger) -> Iterator[Client]:
-    with (
-        qledger.serving() as (_process, address),
-        httpx.Client(base_url=address, timeout=60) as http,
-    ):
-        client = Client(http)
-        client.recorded("publishPlaybook", toml=TOML, actor="ops")
+    with writing_to(qledger) as client:
         yield client
 
 
@@ -44,7 +36,6 @@ def written(worked_settings: Settings) -> Iterator[Ledger]:
 # --- every command ------------------------------------------------------------------------------
 
 DEAL = {"deal": "P1", "actor": "kim"}
-USD = {"amount": "1200.50", "currency": "USD"}
 STORY: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("reviewPlaybook", {"playbook": "buyers_journey", "actor": "mia", "reviewer": "mia"},
      {"reviewer": "mia"}),

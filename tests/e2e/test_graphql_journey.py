@@ -5,8 +5,9 @@ The book is the invented one of the demo, in part: every kind of outcome, with i
 
 from __future__ import annotations
 
+import asyncio
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from importlib.resources import files
 from typing import Any
 
@@ -15,7 +16,10 @@ import pytest
 
 from api.asof import AsOf
 from api.door import Door
+from api.graphql.schema import schema
 from ledger.config import Settings
+from ledger.domain.basis import Basis
+from ledger.domain.events import Event
 from ledger.domain.times import parse_date
 from ledger.store.database import Database
 from projections.agenda import agenda
@@ -29,6 +33,7 @@ from projections.patterns import patterns, window_of
 from projections.playbooks import playbook_as_dict, playbook_list
 from projections.post_mortem import post_mortem
 from projections.queue import requalification_queue
+from projections.reader import LogReader, StreamRange
 from projections.team import team
 from scripts.demo_book.files import write_book
 from tests.e2e.asking import Client, arguments, camel, mirrored, same, selection
@@ -173,6 +178,48 @@ def test_a_page_of_deals_with_gates_is_folded_in_one_go(client: Client, door: Do
     for edge in nodes:
         found = [(gate["gate"], gate["status"]) for gate in edge["node"]["gates"]]
         assert found == expected[edge["node"]["id"]]
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        "claims { field }",
+        "gates { gate }",
+        "agenda { playbook }",
+        "timeline { status }",
+        f'upcoming(until: "{AHEAD}") {{ until }}',
+        "claims { field } gates { gate } agenda { playbook } timeline { status } headline",
+    ],
+)
+def test_what_the_deals_of_a_page_share_is_read_once(
+    door: Door, part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ranges: list[str] = []
+    scan = LogReader.streams
+
+    def scanned(
+        self: LogReader, basis: Basis, streams: StreamRange, types: Collection[str]
+    ) -> Iterator[tuple[str, list[Event]]]:
+        ranges.append(streams.first)
+        return scan(self, basis, streams, types)
+
+    monkeypatch.setattr(LogReader, "streams", scanned)
+
+    def read_for(deals: int) -> list[str]:
+        ranges.clear()
+        query = (
+            f'{{ snapshot(asOf: "{END}") {{ deals(first: {deals}) {{ nodes {{ {part} }} }} }} }}'
+        )
+        context = {"door": door, "ledger": None}
+        answer = asyncio.run(schema.execute(query, context_value=context))
+        assert answer.errors is None
+        assert answer.data is not None
+        assert len(answer.data["snapshot"]["deals"]["nodes"]) == deals
+        return sorted(ranges)
+
+    one = read_for(1)
+    assert read_for(20) == one
+    assert one.count("deal:") == 1
 
 
 def test_deals_are_found_by_where_they_really_stand(client: Client, door: Door) -> None:
@@ -325,8 +372,8 @@ def test_a_post_mortem_is_the_one_that_the_command_line_gives(client: Client, do
         lost = next(deal.deal_id for deal in book.deals() if deal.claimed.outcome == "lost")
         expected = post_mortem(book, lost)
         pin = arguments(book.basis.as_dict())
-    told = client.ask(f'{{ snapshot({pin}) {{ deal(id: "{lost}") {{ postMortem }} }} }}')
-    assert told["snapshot"]["deal"]["postMortem"] == expected
+    told = client.ask(f'{{ snapshot({pin}) {{ postMortem(deal: "{lost}") }} }}')
+    assert told["snapshot"]["postMortem"] == expected
 
 
 # --- refusals and limits ------------------------------------------------------------------------
@@ -345,6 +392,7 @@ def test_a_post_mortem_is_the_one_that_the_command_line_gives(client: Client, do
         ('{ snapshot { patterns(against: "hope") } }', "unknown-outcome"),
         ('{ snapshot { patterns(firstDay: "soon") } }', "invalid-date"),
         ('{ snapshot { playbook(version: "99") } }', "unknown-version"),
+        ('{ snapshot { postMortem(deal: "nonesuch") } }', "unknown-deal"),
     ],
 )  # fmt: skip
 def test_a_question_that_has_no_answer_says_why(client: Client, query: str, code: str) -> None:

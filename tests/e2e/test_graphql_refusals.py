@@ -13,24 +13,16 @@ import httpx
 import pytest
 
 from ledger.store.ledger import Ledger
-from tests.e2e.asking import TOML, Client
+from tests.e2e.asking import TOML, USD, YES, Client, writing_to
 from tests.e2e.process import Qledger
 
 SIMPLE_TYPES = ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data")
 """What a page of another site can send without being asked whether it may."""
 
-USD = {"amount": "1200.50", "currency": "USD"}
-YES = {"stance": "SUPPORTS", "sourceKind": "CALL"}
-
 
 @pytest.fixture(scope="module")
 def client(qledger: Qledger) -> Iterator[Client]:
-    with (
-        qledger.serving() as (_process, address),
-        httpx.Client(base_url=address, timeout=60) as http,
-    ):
-        client = Client(http)
-        client.recorded("publishPlaybook", toml=TOML, actor="ops")
+    with writing_to(qledger) as client:
         yield client
 
 
@@ -118,6 +110,14 @@ REFUSALS: list[tuple[str, dict[str, Any], str, str | None]] = [
      "input.toml:2"),
     ("publishPlaybook", {"toml": TOML.replace('name = "', 'name = "Our ', 1), "actor": "ops"},
      "version-exists", "input.toml"),
+    ("publishPlaybook", {"toml": TOML, "actor": "ops", "occurredAt": "2999-01-01T00:00:00Z"},
+     "version-exists", "input.occurredAt"),
+    ("holdDebrief", {"deal": "X1", "actor": "mia", "reviewer": "mia", "expectedVersion": 0,
+                     "answers": [{"criterion": "fit_confirmed"}]},
+     "stream-moved", "input.expectedVersion"),
+    ("holdDebrief", {"deal": "X1", "actor": "mia", "reviewer": "mia",
+                     "answers": [{"criterion": "fit_confirmed"}, {"criterion": "hope"}]},
+     "unknown-criterion", "input.answers.1.criterion"),
 ]  # fmt: skip
 
 

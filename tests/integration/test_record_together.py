@@ -12,7 +12,7 @@ from ledger import service
 from ledger.domain.errors import Conflict, InvalidInput, Refused
 from ledger.domain.events import Event, EventPayload, EvidenceRecorded, PlaybookPublished
 from ledger.domain.ids import event_id_of
-from ledger.service import Answer, Part, hold_debrief, record_together
+from ledger.service import Answer, Debrief, Part, hold_debrief, record_together
 from ledger.store.ledger import Ledger
 from tests.unit.domain.builders import at, payload
 from tests.unit.fold.journey_kit import JOURNEY
@@ -89,14 +89,16 @@ def test_a_debrief_is_the_cause_of_its_evidence_and_names_it(deal: Ledger) -> No
     receipts = hold_debrief(
         deal,
         "D1",
-        [
-            Answer("fit", evidence("fit"), at("2026-01-05"), note="from the notes"),
-            Answer("price", note="nobody knew"),
-            Answer("options", evidence("options")),
-        ],
-        reviewer="mia",
+        Debrief(
+            "mia",
+            [
+                Answer("fit", evidence("fit"), at("2026-01-05"), note="from the notes"),
+                Answer("price", note="nobody knew"),
+                Answer("options", evidence("options")),
+            ],
+            meetings_before=2,
+        ),
         actor="mia",
-        meetings_before=2,
         event_id=DEBRIEF,
     )
     fit, options, held = of_deal(deal)[-3:]
@@ -123,8 +125,7 @@ def test_a_retry_with_the_same_id_is_the_same_debrief(deal: Ledger) -> None:
         return hold_debrief(
             deal,
             "D1",
-            [Answer("fit", evidence("fit")), Answer("price", note=note)],
-            reviewer="mia",
+            Debrief("mia", [Answer("fit", evidence("fit")), Answer("price", note=note)]),
             actor="mia",
             event_id=DEBRIEF,
         )
@@ -137,6 +138,25 @@ def test_a_retry_with_the_same_id_is_the_same_debrief(deal: Ledger) -> None:
     with pytest.raises(Conflict) as caught:
         hold("somebody knew")
     assert caught.value.code == "event-id-taken"
+
+
+def test_a_debrief_decided_on_another_version_than_the_caller_saw_is_refused(deal: Ledger) -> None:
+    def hold(expected_version: int) -> list[service.Receipt]:
+        return hold_debrief(
+            deal,
+            "D1",
+            Debrief("mia", [Answer("fit", evidence("fit"))]),
+            actor="mia",
+            expected_version=expected_version,
+        )
+
+    seen = len(of_deal(deal))
+    for version in (seen - 1, seen + 1):
+        with pytest.raises(Conflict) as caught:
+            hold(version)
+        assert caught.value.code == "stream-moved"
+    assert len(of_deal(deal)) == seen
+    assert [receipt.stream_version for receipt in hold(seen)] == [seen + 1, seen + 2]
 
 
 def test_a_retry_that_asks_for_more_than_the_first_time_is_refused(deal: Ledger) -> None:
@@ -165,8 +185,7 @@ def test_a_debrief_that_breaks_a_rule_records_nothing(
         hold_debrief(
             deal,
             "D1",
-            [Answer("options", evidence("options")), answer],
-            reviewer=reviewer,
+            Debrief(reviewer, [Answer("options", evidence("options")), answer]),
             actor="mia",
         )
     assert caught.value.code == code
@@ -178,8 +197,9 @@ def test_acts_of_several_writers_never_mix(deal: Ledger) -> None:
         return hold_debrief(
             deal,
             "D1",
-            [Answer("fit", evidence("fit")), Answer("options", evidence("options"))],
-            reviewer="mia",
+            Debrief(
+                "mia", [Answer("fit", evidence("fit")), Answer("options", evidence("options"))]
+            ),
             actor="mia",
             event_id=event_id_of("test", "debrief", str(number)),
         )

@@ -97,6 +97,23 @@ def test_the_same_id_with_other_content_is_a_conflict(ledger: Ledger) -> None:
     assert ledger.head().size == 1
 
 
+def test_an_act_of_which_a_part_is_new_names_what_is_recorded_and_what_is_not(
+    ledger: Ledger,
+) -> None:
+    old, new = draft(ledger, 1), draft(ledger, 2)
+    ledger.record([old])
+    for act in ([old, new], [new, old]):
+        with pytest.raises(Conflict) as refusal:
+            ledger.record(act)
+        assert refusal.value.code == "event-id-taken"
+        assert f"event {old.event_id} is recorded already" in refusal.value.message
+        assert f"{new.event_id} of the same act is new" in refusal.value.message
+    with pytest.raises(Conflict) as refusal:
+        ledger.record([new, old._replace(actor="bob")])
+    assert f"event {old.event_id} is recorded already, with other" in refusal.value.message
+    assert ledger.head().size == 1
+
+
 def test_a_decision_on_an_old_version_is_a_conflict(ledger: Ledger) -> None:
     ledger.record([draft(ledger, 1)], expected_version=0)
     for expected in (0, 2):

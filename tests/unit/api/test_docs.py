@@ -81,5 +81,26 @@ def test_every_option_is_documented(words: tuple[str, ...], documentation: str) 
     assert not missing
 
 
+BASIS = ["as_of", "valid_at", "known_at", "horizon", "witnessed_only", "under"]
+UNJUDGED = {"timeline", "debriefs", "playbook list", "playbook show", "playbook diff"}
+"""Questions in which no playbook judges."""
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_the_options_of_a_basis_are_the_same_everywhere(words: tuple[str, ...]) -> None:
+    command = COMMANDS[words]
+    taken = [parameter.name for parameter in command.params]
+    if "as_of" not in taken:
+        assert {"valid_at", "under", "asked"}.isdisjoint(taken)
+        return
+    expected = BASIS[:-1] if " ".join(words) in UNJUDGED else BASIS
+    start = taken.index("as_of")
+    assert taken[start : start + len(expected)] == expected
+    assert {"asked", *BASIS}.isdisjoint(taken[start + len(expected) :])
+    told = {parameter.name: parameter.help for parameter in COMMANDS["forecast",].params}
+    for parameter in command.params[start : start + len(expected)]:
+        assert parameter.help == told[parameter.name]
+
+
 def test_every_setting_is_documented(documentation: str) -> None:
     assert not [name for name in shown(Settings()) if name not in documentation]

@@ -95,7 +95,11 @@ def test_no_words_are_left_over() -> None:
     [
         ("recordEvidence", InvalidInput("x", "", where="evidence-recorded.said_by"), "saidBy"),
         ("recordEvidence", Refused("unknown-stakeholder", "", where="said_by"), "saidBy"),
-        ("recordEvidence", InvalidInput("unknown-criterion", ""), "criterion"),
+        ("recordEvidence", InvalidInput("x", "", where="evidence-recorded.criterion"), "criterion"),
+        ("correctEvent", InvalidInput("unknown-gate", "", where="buyer-looped.from_gate"),
+         "payload.from_gate"),
+        ("declareBuyerLooped", InvalidInput("unknown-gate", "", where="buyer-looped.from_gate"),
+         "fromGate"),
         ("recordEvidence", Refused("unknown-deal", ""), "deal"),
         ("recordAccountEvidence", Refused("unknown-account", ""), "account"),
         ("openDeal", InvalidInput("x", "", where="deal-opened.amount.currency"), "amount.currency"),
@@ -108,7 +112,10 @@ def test_no_words_are_left_over() -> None:
         ("correctEvent", Refused("unknown-event", "", where="event-corrected.target"), "target"),
         ("holdDebrief", InvalidInput("x", "", where="input.answers.1.evidence.saidBy"),
          "answers.1.evidence.saidBy"),
-        ("holdDebrief", InvalidInput("unknown-criterion", ""), "answers"),
+        ("holdDebrief", InvalidInput("x", "", where="debrief-held.answers.2.criterion"),
+         "answers.2.criterion"),
+        ("holdDebrief", InvalidInput("unknown-criterion", "", where="evidence-recorded.criterion"),
+         "answers"),
     ],
 )  # fmt: skip
 def test_a_refusal_names_the_place_in_the_input(

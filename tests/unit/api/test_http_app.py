@@ -10,6 +10,7 @@ import pytest
 from starlette.types import Message, Scope
 
 from api.http.app import create_app
+from api.http.hosts import Hosts
 from api.http.server import _listening
 
 NOBODY: Any = None
@@ -20,7 +21,7 @@ BODY = b'{"query": "{ __typename }"}'
 
 def said(scope: Scope, received: Message) -> list[Message]:
     """What the door says to one request or socket."""
-    app = create_app(NOBODY, NOBODY, ["127.0.0.1"])
+    app = create_app(NOBODY, NOBODY, Hosts.of("127.0.0.1"))
     heard: list[Message] = []
 
     async def receive() -> Message:

@@ -198,6 +198,18 @@ def test_an_imported_deal_that_closed_twice_is_corrected_where_its_order_stays()
     scenario.when(retraction(scenario, 2)).accepted()
 
 
+def test_a_correction_puts_nobody_unknown_in_the_place_of_somebody_unknown() -> None:
+    scenario = given(
+        opened(), evidence(said_by="nobody"), payload("stakeholder-left", stakeholder="x")
+    )
+    for number, corrected in (
+        (2, {**EVIDENCE, "said_by": "tim"}),
+        (3, {"stakeholder": "tim"}),
+    ):
+        act = correction(scenario, number, payload=corrected)
+        scenario.when(act).refused("unknown-stakeholder")
+
+
 # --- what an act leaves behind --------------------------------------------------------------------
 
 
@@ -253,6 +265,35 @@ def test_an_owner_brings_no_waiver_back_by_retracting_its_revocation() -> None:
     scenario.when(undoing, by="ann").refused("waiver-by-owner")
 
 
+def test_a_former_owner_brings_no_waiver_of_their_own_time_back() -> None:
+    revoked = payload("waiver-revoked", criterion="fit_confirmed", reason="It failed")
+    waiver = payload("criterion-waived", **WAIVER)
+    scenario = given(opened(owner="ann"), waiver, revoked, revised(owner="bob"))
+    for owner in ("ann", "bob"):
+        scenario.when(retraction(scenario, 3), by=owner).refused("waiver-by-owner")
+        later = correction(scenario, 3, occurred_at="2026-01-03T11:00:00Z")
+        scenario.when(later, by=owner).accepted()
+    scenario.when(retraction(scenario, 3), by="mia").accepted()
+    before = given(opened(owner="ann"), waiver, revised(owner="bob"), revoked)
+    before.when(retraction(before, 4), by="bob").refused("waiver-by-owner")
+    before.when(retraction(before, 4), by="ann").accepted()
+
+
+def test_who_may_waive_is_asked_of_each_instant_at_which_waived_time_is_added() -> None:
+    """The waiver that is retracted had cut off one that was in force before and after it."""
+    long, short = WAIVER, {**WAIVER, "ends_at": "2026-01-04T18:00:00Z"}
+    scenario = given(
+        opened(owner="bob"),
+        payload("criterion-waived", **long),
+        payload("criterion-waived", **short),
+        revised(owner="ann"),
+        revised(owner="cho"),
+    )
+    scenario.when(retraction(scenario, 3), by="ann").refused("waiver-by-owner")
+    scenario.when(retraction(scenario, 3), by="cho").refused("waiver-by-owner")
+    scenario.when(retraction(scenario, 3), by="bob").accepted()
+
+
 # --- what is dated back ---------------------------------------------------------------------------
 
 
@@ -304,7 +345,8 @@ def test_a_waiver_is_revoked_at_an_instant_at_which_it_is_in_force() -> None:
 
 def test_a_debrief_and_a_post_mortem_ask_for_the_owner_and_outcome_of_their_time() -> None:
     scenario = given(opened(owner="ann"), CLOSED, revised(owner="mia"), REOPENED)
-    debrief = payload("debrief-held", reviewer="mia")
+    answers = [{"criterion": "fit_confirmed", "answer": "no_answer"}]
+    debrief = payload("debrief-held", reviewer="mia", answers=answers)
     scenario.when(debrief, occurred_at="2026-01-02T18:00:00Z").accepted()
     scenario.when(debrief).refused("reviewer-is-owner")
     post_mortem = payload("post-mortem-recorded", reviewer="kim", finding="Price came late")

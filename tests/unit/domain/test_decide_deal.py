@@ -151,7 +151,9 @@ def test_a_retracted_close_closes_nothing() -> None:
 
 def test_evidence_speaks_of_a_criterion_of_the_playbook() -> None:
     open_deal().when(evidence()).accepted()
-    open_deal().when(evidence("charm")).refused("unknown-criterion")
+    open_deal().when(evidence("charm")).refused(
+        "unknown-criterion", where="evidence-recorded.criterion"
+    )
 
 
 def test_evidence_needs_a_playbook_in_force() -> None:
@@ -170,7 +172,9 @@ def test_a_deal_follows_the_playbook_that_it_names_by_default_the_first() -> Non
 
 def test_what_was_said_was_said_by_a_stakeholder() -> None:
     given(opened(), stakeholder("zoe")).when(evidence(said_by="zoe")).accepted()
-    open_deal().when(evidence(said_by="zoe")).refused("unknown-stakeholder", where="said_by")
+    open_deal().when(evidence(said_by="zoe")).refused(
+        "unknown-stakeholder", where="evidence-recorded.said_by"
+    )
 
 
 def test_what_a_stakeholder_said_before_leaving_is_still_recorded() -> None:
@@ -229,7 +233,9 @@ def test_a_stakeholder_is_added_once_while_there() -> None:
 
 def test_only_a_known_stakeholder_changes() -> None:
     given(opened(), stakeholder("zoe")).when(changed("zoe")).accepted()
-    open_deal().when(changed("zoe")).refused("unknown-stakeholder", where="stakeholder")
+    open_deal().when(changed("zoe")).refused(
+        "unknown-stakeholder", where="stakeholder-changed.stakeholder"
+    )
 
 
 def test_a_stakeholder_leaves_once() -> None:
@@ -237,7 +243,9 @@ def test_a_stakeholder_leaves_once() -> None:
     given(opened(), stakeholder("zoe"), left("zoe")).when(left("zoe")).refused(
         "stakeholder-left-already"
     )
-    open_deal().when(left("zoe")).refused("unknown-stakeholder", where="stakeholder")
+    open_deal().when(left("zoe")).refused(
+        "unknown-stakeholder", where="stakeholder-left.stakeholder"
+    )
 
 
 def test_a_stakeholder_reports_to_another_known_one() -> None:
@@ -256,7 +264,8 @@ def test_a_stakeholder_has_a_role_of_the_deals_playbook() -> None:
         known.when(asked, playbooks=PLAYBOOKS_WITH_ROLES).accepted()
     for asked in (stakeholder("tim", role="oracle"), changed("zoe", role="oracle")):
         refused = known.when(asked, playbooks=PLAYBOOKS_WITH_ROLES)
-        assert refused.refused("unknown-role", where="role").hint == "the roles are payer, user"
+        where = f"{asked.type}.role"
+        assert refused.refused("unknown-role", where=where).hint == "the roles are payer, user"
     for asked in (stakeholder("tim"), changed("zoe", role=None), changed("zoe", title="CFO")):
         known.when(asked, playbooks=PLAYBOOKS_WITH_ROLES).accepted()
 
@@ -281,15 +290,15 @@ def test_any_role_will_do_where_no_playbook_says_which_there_are() -> None:
 @pytest.mark.parametrize("move", ["buyer-advanced", "buyer-regressed"])
 def test_the_buyer_moves_between_gates_of_the_playbook(move: str) -> None:
     open_deal().when(payload(move, gate="decision")).accepted()
-    open_deal().when(payload(move, gate="moon")).refused("unknown-gate")
+    open_deal().when(payload(move, gate="moon")).refused("unknown-gate", where=f"{move}.gate")
 
 
 def test_a_loop_goes_between_gates_of_the_playbook() -> None:
     loop = payload("buyer-looped", from_gate="decision", to_gate="problem")
     open_deal().when(loop).accepted()
-    for gates in (("moon", "problem"), ("decision", "moon")):
+    for field, gates in (("from_gate", ("moon", "problem")), ("to_gate", ("decision", "moon"))):
         loop = payload("buyer-looped", from_gate=gates[0], to_gate=gates[1])
-        open_deal().when(loop).refused("unknown-gate")
+        open_deal().when(loop).refused("unknown-gate", where=f"buyer-looped.{field}")
 
 
 # --- debriefs -------------------------------------------------------------------------------------
@@ -301,7 +310,9 @@ def test_a_deal_is_debriefed_by_someone_other_than_its_owner() -> None:
 
 
 def test_a_debrief_asks_about_criteria_of_the_playbook() -> None:
-    open_deal().when(debrief("mia", "charm")).refused("unknown-criterion")
+    open_deal().when(debrief("mia", "charm")).refused(
+        "unknown-criterion", where="debrief-held.answers.0.criterion"
+    )
 
 
 # --- all kinds ------------------------------------------------------------------------------------

@@ -81,7 +81,7 @@ def test_an_accounts_evidence_is_of_the_organization_layer() -> None:
     here = given(payload("account-opened", name="Acme"), stream=ACCOUNT)
     here.when(evidence("policy_known")).accepted()
     here.when(evidence("fit_confirmed")).refused("wrong-layer")
-    here.when(evidence("charm")).refused("unknown-criterion")
+    here.when(evidence("charm")).refused("unknown-criterion", where="evidence-recorded.criterion")
     here.when(evidence("policy_known"), playbooks=NO_PLAYBOOKS).refused("no-playbook")
     given(stream=ACCOUNT).when(evidence("policy_known")).refused("unknown-account")
 
@@ -126,6 +126,12 @@ def test_a_version_of_a_playbook_is_published_once_in_its_own_stream() -> None:
     given(published(), stream=BOOK).when(published("2")).accepted()
     given(published(), stream=BOOK).when(published()).refused("version-exists")
     given(stream=BOOK).when(published(key="renewal")).refused("wrong-stream")
+
+
+def test_a_version_that_was_retracted_is_published_again() -> None:
+    scenario = given(published(), stream=BOOK)
+    scenario.log.record(retraction(scenario.event_id(1)), "2026-02-01", stream=BOOK)
+    scenario.when(published()).accepted()
 
 
 def test_a_version_announced_ahead_is_taken_already() -> None:

@@ -260,6 +260,21 @@ REFUSALS: dict[str, tuple[type[QledgerError], Callable[[], object]]] = {
         Refused,
         lambda: _decide(_person(), payload("person-joined", name="Ann")),
     ),
+    "no-answers": (
+        InvalidInput,
+        lambda: _decide(_open(), payload("debrief-held", reviewer="mia")),
+    ),
+    "answered-twice": (
+        InvalidInput,
+        lambda: _decide(
+            _open(),
+            payload(
+                "debrief-held",
+                reviewer="mia",
+                answers=[{"criterion": "fit_confirmed", "answer": "no_answer"}] * 2,
+            ),
+        ),
+    ),
     "reviewer-is-owner": (
         Refused,
         lambda: _decide(_open(), payload("debrief-held", reviewer="ann")),

@@ -40,7 +40,7 @@ def why(found: Qualification) -> str:
     state = found.criterion("fit_confirmed")
     assert state is not None
     assert found.rulebook is not None
-    return criterion_sentence(state, found.rulebook, found.bar)
+    return criterion_sentence(state, found.rulebook)
 
 
 def way(found: Qualification) -> list[str]:

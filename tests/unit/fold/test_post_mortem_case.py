@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from ledger.domain.events import Event, EventPayload
 from ledger.domain.times import format_instant
 from projections import post_mortem
 from projections.case import late_entries, timeline_of
@@ -181,6 +182,43 @@ def test_what_was_retracted_is_no_late_entry_and_what_was_corrected_is_told_as_c
     (entry,) = late(story)
     assert entry["criterion"] == "fit_confirmed"
     assert entry["with_it"]["stands_at"] == "price"
+    assert [event["type"] for event in entry["because"]] == ["event-corrected"]
+
+
+@pytest.mark.parametrize("stream", ["deal:D1", "account:acme"])
+def test_late_evidence_whose_retraction_was_retracted_counts_and_is_told_so(stream: str) -> None:
+    story = Story(account="acme")
+
+    def record(what: EventPayload, day: str, known: str | None = None) -> Event:
+        return story.log.record(what, day, stream=stream, known_at=known)
+
+    told = record(evidence("fit_confirmed", "supports"), "2026-01-10", "2026-02-01")
+    gone = payload("event-retracted", target=told["event_id"], reason="another deal")
+    retraction = record(gone, "2026-02-02")
+    record(payload("event-retracted", target=retraction["event_id"], reason="no"), "2026-02-03")
+    (entry,) = late(story)
+    assert entry["with_it"]["stands_at"] == entry["in_hindsight"]["stands_at"] == "price"
+    assert [
+        (each["type"], each["status"])
+        for each in timeline_of(story.case())
+        if each["stream"] == stream and each["type"] in {"evidence-recorded", "event-retracted"}
+    ] == [
+        ("evidence-recorded", "counts"),
+        ("event-retracted", "retracted"),
+        ("event-retracted", "counts"),
+    ]
+
+
+def test_acts_on_what_is_not_evidence_stay_out_of_the_timeline() -> None:
+    story = Story(account="acme")
+    other = story.log.record(
+        evidence("fit_confirmed", "supports"), "2026-01-10", stream="account:other"
+    )
+    gone = payload("event-retracted", target=other["event_id"], reason="no")
+    story.log.record(gone, "2026-02-02", stream="account:acme")
+    assert {each["type"] for each in timeline_of(story.case())} == {
+        "deal-opened", "stakeholder-added",
+    }  # fmt: skip
 
 
 def test_evidence_from_before_the_opening_is_compared_at_the_opening() -> None:

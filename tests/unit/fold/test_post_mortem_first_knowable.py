@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.domain.calendar import FiscalCalendar
+from ledger.domain.errors import Refused
 from ledger.domain.times import format_instant
+from projections.fold import known_then
 from projections.fold.contradiction import Contradiction, contradictions
-from projections.fold.known_then import moment_at
+from projections.fold.known_then import Standing, moment_at
 from projections.post_mortem import first_knowable_as_dict
 from tests.unit.domain.builders import Log, at, money, opened, payload, revised, spelled
 from tests.unit.fold.reviewing import CALENDAR, LATER, Story, by_position, evidence
@@ -301,16 +303,58 @@ def test_between_two_moments_nothing_changes(
     assert then is not None
     assert direct is not None
     assert then.verdict == direct.verdict
-    assert then.qualification.stands_at == direct.qualification.stands_at
-    assert [each.status for each in then.qualification.criteria] == [
-        each.status for each in direct.qualification.criteria
+    assert then.standing.stands_at == direct.standing.stands_at
+    assert [each.status for each in then.standing.criteria] == [
+        each.status for each in direct.standing.criteria
     ]
     assert [then.claimed.value(field) for field in ("category", "amount")] == [
         direct.claimed.value(field) for field in ("category", "amount")
     ]
     fresh = story.book_deal(instant, instant)
     assert fresh.verdict == direct.verdict
-    assert fresh.qualification.moves == direct.qualification.moves
+    stood = Standing.of(fresh.qualification)
+    assert stood._replace(rulebook=None) == direct.standing._replace(rulebook=None)
+
+
+@pytest.mark.parametrize("silent", ["debrief-held", "post-mortem-recorded"])
+def test_what_says_nothing_of_claims_or_gates_makes_no_moment(silent: str) -> None:
+    story = at_signature()
+    before = [moment.at for moment in story.case().moments]
+    what = {
+        "debrief-held": payload(
+            "debrief-held", reviewer="max",
+            answers=[{"criterion": "fit_confirmed", "answer": "no_answer"}],
+        ),
+        "post-mortem-recorded": payload("post-mortem-recorded", reviewer="max", finding="early"),
+    }[silent]  # fmt: skip
+    story.record(what, "2026-01-20")
+    assert [moment.at for moment in story.case().moments] == before
+
+
+def test_a_moment_keeps_where_the_deal_stood_and_not_how_it_came_there() -> None:
+    story = at_signature()
+    back = story.record(payload("buyer-regressed", gate="price"), "2026-01-20")
+    for key in ("price_seen", "contract_back", "legal_named"):
+        story.shows(key, "2026-01-22")
+    at_noon = {moment.at: moment.deal for moment in story.case("2026-01-25").moments}
+    gone, again = at_noon[spelled("2026-01-20")], at_noon[spelled("2026-01-22")]
+    assert gone is not None
+    assert again is not None
+    assert gone.standing.went_back == {back["position"]: "price"}
+    assert again.standing.went_back == {}
+    assert "moves" not in Standing._fields
+
+
+def test_a_deal_of_too_many_events_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    story = at_signature()
+    story.record(payload("debrief-held", reviewer="max", answers=[]), "2026-01-20")
+    monkeypatch.setattr(known_then, "EVENTS_MAX", 5)
+    assert story.case().moments, "the playbook, the deal, a stakeholder, and two pieces of evidence"
+    story.shows("contract_back", "2026-01-21")
+    with pytest.raises(Refused, match="told by 6 events") as refused:
+        story.case()
+    assert refused.value.code == "too-many-events"
+    assert refused.value.hint
 
 
 def test_before_the_deal_was_known_nothing_is_known() -> None:

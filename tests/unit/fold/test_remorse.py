@@ -66,6 +66,15 @@ def test_the_word_of_a_crm_against_a_criterion_is_no_risk_where_it_does_not_coun
     assert risks(journey, "2026-02-11") == {}
 
 
+def test_evidence_that_may_not_be_heard_outweighs_no_word_against_a_criterion() -> None:
+    journey = won()
+    journey.shows("price", "2026-02-10", said_by="bea", stance="contradicts")
+    journey.shows("price", "2026-02-12", said_by="cho")
+    assert Remorse.CONTRADICTED in risks(journey, "2026-02-13")
+    journey.shows("price", "2026-02-14", said_by="bea")
+    assert Remorse.CONTRADICTED not in risks(journey, "2026-02-15")
+
+
 def test_a_word_against_from_before_winning_is_settled() -> None:
     journey = Journey()
     journey.shows("fit", "2026-01-10", stance="contradicts")
@@ -83,6 +92,27 @@ def test_a_buyer_who_goes_back_after_winning_is_a_risk_until_evidence_speaks_for
     assert Remorse.BUYER_WENT_BACK in risks(journey, "2026-02-12")
     journey.shows("handover", "2026-02-13")
     assert Remorse.BUYER_WENT_BACK not in risks(journey, "2026-02-13")
+
+
+def test_what_cannot_be_placed_neither_makes_nor_ends_a_buyers_going_back() -> None:
+    journey = won()
+    journey.say("buyer-regressed", "2026-02-09", gate="gone")
+    assert risks(journey, "2026-02-09") == {}
+    journey.say("buyer-regressed", "2026-02-10", gate="problem")
+    journey.say("buyer-regressed", "2026-02-11", gate="gone")
+    for key in ("elsewhere", "handover"):
+        journey.say(
+            "evidence-recorded", "2026-02-12", criterion=key, stance="supports", source_kind="crm"
+        )
+    (risk,) = risks(journey, "2026-02-13").values()
+    assert (risk.rule, risk.since) == (Remorse.BUYER_WENT_BACK, spelled("2026-02-10"))
+
+
+def test_evidence_that_aged_spoke_for_the_deal_all_the_same() -> None:
+    journey = won()
+    journey.say("buyer-regressed", "2026-02-10", gate="problem")
+    journey.shows("review", "2026-02-11")
+    assert Remorse.BUYER_WENT_BACK not in risks(journey, "2027-02-11")
 
 
 @pytest.mark.parametrize(
@@ -127,6 +157,18 @@ def test_sixty_days_without_a_word_of_the_buyers_are_silence_whatever_the_crm_do
     assert risk.sentence == "Nothing of the buyer's was recorded for 60 days, since 2026-02-02."
     journey.shows("review", "2026-04-04")
     assert risks(journey, "2026-04-05") == {}
+
+
+def test_what_the_organisation_does_breaks_no_silence_and_a_new_stakeholder_does() -> None:
+    journey = won()
+    journey.say(
+        "criterion-waived", "2026-03-20", criterion="review", reason="r",
+        ends_at="2026-06-01T00:00:00Z",
+    )  # fmt: skip
+    journey.say("buyer-advanced", "2026-03-21", gate="signature")
+    assert Remorse.SILENCE in risks(journey, "2026-04-03")
+    journey.say("stakeholder-added", "2026-03-22", stakeholder="dan", name="dan", role="buyer")
+    assert Remorse.SILENCE not in risks(journey, "2026-04-03")
 
 
 def test_silence_since_winning_names_the_winning() -> None:
