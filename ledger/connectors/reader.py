@@ -47,7 +47,6 @@ _RECORD_FIELDS = (
     "name", "account", "owner", "stage", "category", "probability", "amount", "close_date",
     "products", "playbook",
 )  # fmt: skip
-_FLAG_FIELDS = ("is_closed", "is_won")
 
 
 class FileReader(Columns):

@@ -24,8 +24,6 @@ EVENT_ID_TAKEN = "event_event_id"
 STREAM_MOVED = "event_stream_version"
 """The unique constraints that an append may violate."""
 
-CHANNEL = "qledger"
-
 
 class Head(NamedTuple):
     """The end of the log: how many events it holds, and when the last was recorded."""
