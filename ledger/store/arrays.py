@@ -71,6 +71,11 @@ def microseconds(instant: Instant) -> int:
     return (instant - EPOCH) // MICROSECOND
 
 
+def instant(since_epoch: int) -> Instant:
+    """The instant of PostgreSQL's binary timestamp; `microseconds` undone."""
+    return EPOCH + since_epoch * MICROSECOND
+
+
 def uuids(values: Sequence[UUID]) -> _Uuids:
     """A `uuid[]`."""
     return _Uuids(_joined(2950, len(values), (_size(16) + value.bytes for value in values)))

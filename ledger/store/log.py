@@ -1,8 +1,8 @@
 """The log's statements: every read and write of `qledger.event` and `qledger.head` is here.
 
-Law: an append is one call of the SQL function `qledger.append`, an import one binary COPY under the
-same lock on the head row; both splice and hash the same bytes (`ledger.domain.envelope.splice`).
-Nothing here knows what an event means.
+Law: an append is one call of an SQL function (`qledger.append_one` for a single event, else
+`qledger.append`), an import one binary COPY under the same lock on the head row; all of them splice
+and hash the same bytes (`ledger.domain.envelope.splice`). Nothing here knows what an event means.
 """
 
 from __future__ import annotations
@@ -14,6 +14,12 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import LiteralString, NamedTuple
 from uuid import UUID
+from weakref import WeakSet
+
+import psycopg
+from psycopg import generators
+from psycopg.pq import ExecStatus, Format, TransactionStatus
+from psycopg.pq.abc import PGresult
 
 from ledger.domain.envelope import Prepared
 from ledger.domain.times import Instant, format_instant
@@ -57,9 +63,15 @@ _APPEND = "SELECT first_position, recorded_at FROM qledger.append(%b, %b, %b, %b
 def append(connection: Connection, events: Sequence[Prepared]) -> Appended:
     """Append prepared events in one round trip, all or nothing.
 
+    Args:
+        connection: in autocommit, or in a transaction that was begun.
+        events: at least one.
+
     Raises:
         psycopg.errors.UniqueViolation: on `EVENT_ID_TAKEN` or `STREAM_MOVED`.
     """
+    if len(events) == 1 and connection.pgconn.transaction_status == TransactionStatus.IDLE:
+        return _append_one(connection, events[0])
     ids, streams, versions, types, occurred, known, befores, afters = zip(*events, strict=True)
     row = connection.execute(
         _APPEND,
@@ -73,6 +85,62 @@ def append(connection: Connection, events: Sequence[Prepared]) -> Appended:
     ).fetchone()  # fmt: skip
     assert row is not None  # noqa: S101 - a function with OUT parameters returns one row
     return Appended(*row)
+
+
+# One event: the statement that people wait for. The driver's cursor takes 0.05 ms to bind eight
+# values and to find its prepared statement again, of 0.4 ms with the disk; so this one goes to the
+# driver's protocol layer, prepared by name. The driver drops all names after a rollback; outside a
+# transaction nothing is lost by finding that out from the server.
+_APPEND_ONE = b"""
+SELECT first_position, recorded_at FROM qledger.append_one($1, $2, $3, $4, $5, $6, $7, $8)
+"""
+_APPEND_ONE_NAME = b"qledger_append_one"
+_APPEND_ONE_TYPES = (2950, 25, 23, 25, 1184, 1184, 17, 17)
+_ALL_BINARY = (Format.BINARY,) * len(_APPEND_ONE_TYPES)
+_prepared_on: WeakSet[Connection] = WeakSet()
+_integer = struct.Struct(">i").pack
+_bigint = struct.Struct(">q")
+
+
+def _append_one(connection: Connection, event: Prepared) -> Appended:
+    event_id, stream, version, kind, occurred_at, known_at, before, after = event
+    values = (
+        event_id.bytes,
+        stream.encode(),
+        _integer(version),
+        kind.encode(),
+        _bigint.pack(arrays.microseconds(occurred_at)),
+        None if known_at is None else _bigint.pack(arrays.microseconds(known_at)),
+        before,
+        after,
+    )
+    with connection.lock:
+        try:
+            row = _call_append_one(connection, values)
+        except psycopg.errors.InvalidSqlStatementName:
+            _prepared_on.discard(connection)
+            row = _call_append_one(connection, values)
+    position, recorded = (_bigint.unpack(row.get_value(0, n) or b"")[0] for n in (0, 1))
+    return Appended(position, arrays.instant(recorded))
+
+
+def _call_append_one(connection: Connection, values: Sequence[bytes | None]) -> PGresult:
+    if connection not in _prepared_on:
+        connection.pgconn.send_prepare(_APPEND_ONE_NAME, _APPEND_ONE, _APPEND_ONE_TYPES)
+        _answer(connection, ExecStatus.COMMAND_OK)
+        _prepared_on.add(connection)
+    connection.pgconn.send_query_prepared(
+        _APPEND_ONE_NAME, values, _ALL_BINARY, result_format=Format.BINARY
+    )
+    return _answer(connection, ExecStatus.TUPLES_OK)
+
+
+def _answer(connection: Connection, expected: ExecStatus) -> PGresult:
+    """The result of what was sent, waited for interruptibly, as a cursor does."""
+    result: PGresult = connection.wait(generators.execute(connection.pgconn))[-1]
+    if result.status != expected:
+        raise psycopg.errors.error_from_result(result, "utf-8")
+    return result
 
 
 _LOCK_HEAD = """
