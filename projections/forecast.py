@@ -29,7 +29,7 @@ from ledger.domain.errors import InvalidInput
 from ledger.domain.events import Category, Outcome
 from ledger.domain.money import Money, conversion_rate, format_amount, round_to_minor_unit
 from projections.fold.calls import Call
-from projections.fold.claims import ClaimedDeal
+from projections.fold.claims import ClaimedDeal, counting_day
 from projections.fold.people import Account, Organisation, Person
 from projections.fold.settings import LedgerSettings
 from projections.fold.verdict import without_judging
@@ -115,16 +115,6 @@ def check_group_by(group_by: Iterable[str]) -> tuple[str, ...]:
     if len(dimensions) > 4:
         raise InvalidInput("too-many-dimensions", "group by four dimensions at most")
     return dimensions
-
-
-def counting_day(deal: ClaimedDeal, calendar: FiscalCalendar) -> str | None:
-    """The day that decides in which period a deal counts, as ISO text."""
-    carries = deal.claims.get("close_date")
-    day: str | None = None if carries is None else carries["payload"]["close_date"]
-    if day is not None:
-        return day
-    closed_at = deal.closed_at
-    return None if closed_at is None else calendar.day_of(closed_at).isoformat()
 
 
 def counts_in(deal: ClaimedDeal, period: Period, calendar: FiscalCalendar) -> bool:

@@ -12,6 +12,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+from ledger.domain.calendar import FiscalCalendar
 from ledger.domain.deal import (
     DIMENSION,
     OPEN,
@@ -162,3 +163,13 @@ def claimed_deal(deal_id: str, events: Iterable[Event], valid_at: str) -> Claime
     if "opened" not in claims or "removed" in claims:
         return None
     return ClaimedDeal(deal_id, claims)
+
+
+def counting_day(deal: ClaimedDeal, calendar: FiscalCalendar) -> str | None:
+    """The day that decides in which period a deal counts, as ISO text."""
+    carries = deal.claims.get("close_date")
+    day: str | None = None if carries is None else carries["payload"]["close_date"]
+    if day is not None:
+        return day
+    closed_at = deal.closed_at
+    return None if closed_at is None else calendar.day_of(closed_at).isoformat()

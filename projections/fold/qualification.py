@@ -25,7 +25,7 @@ has it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from heapq import heappop, heappush, merge
 from typing import NamedTuple
 
@@ -98,8 +98,8 @@ def qualify(
     opened_at = _opened_at(own)
     if opened_at is None:
         return None
-    sweep = _Sweep(playbooks, opened_at)
-    sweep.run(_with_accounts(own, valid_at, account_evidence or {}), valid_at)
+    sweep = Sweep(playbooks, opened_at)
+    sweep.run(with_accounts(own, valid_at, account_evidence or {}), valid_at)
     if sweep.heard.removed:
         return None
     found = sweep.result(deal_id, valid_at)
@@ -129,7 +129,7 @@ def _opened_at(events: Sequence[Event]) -> str | None:
     return opened
 
 
-def _with_accounts(
+def with_accounts(
     own: list[Event], valid_at: str, account_evidence: Mapping[str, Sequence[Event]]
 ) -> Iterable[Event]:
     """The deal's events with the evidence of the accounts that it ever belonged to, in order."""
@@ -175,7 +175,7 @@ class _GateTrack:
         self.lost_by: tuple[int, ...] = ()
 
 
-class _Sweep:
+class Sweep:
     """One deal swept through valid time; the state after the last instant."""
 
     def __init__(self, playbooks: PlaybookHistory, opened_at: str) -> None:
@@ -204,6 +204,8 @@ class _Sweep:
         self.moves: list[Move] = []
         self.loops: list[Loop] = []
         self.changes: list[Change] = []
+        self.taken = 0
+        """How often a criterion was judged otherwise than before."""
         # What happens at this one instant:
         self.rejudge_all = True
         self.tipped = False
@@ -217,6 +219,11 @@ class _Sweep:
 
     def run(self, events: Iterable[Event], until: str) -> None:
         """Apply events and lapses up to an instant, it included."""
+        for _instant in self.steps(events, until):
+            pass
+
+    def steps(self, events: Iterable[Event], until: str) -> Iterator[str]:
+        """The same, an instant at a time: each is given when all of it has been applied."""
         pending = iter(events)
         event = next(pending, None)
         heard, timers = self.heard, self.timers
@@ -242,6 +249,7 @@ class _Sweep:
             for each in outcomes:  # what is said about that very instant still counts before it
                 self._decide(each)
                 self._settle()
+            yield instant
 
     def _wake(self, instant: str) -> None:
         """Take what this instant brings: lapses, another version, the buyer's going back."""
@@ -392,6 +400,7 @@ class _Sweep:
     def _take(self, key: str, before: Judgement | None, after: Judgement) -> None:
         if after.lapses_at is not None:
             heappush(self.timers, (after.lapses_at, key))
+        self.taken += 1
         if after.status is Status.MET or after.status is Status.STALE:
             self.heard.track(key).was_met = True
         turned = before is None or before.status is not after.status

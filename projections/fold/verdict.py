@@ -14,6 +14,7 @@ from ledger.domain.deal import OPEN
 from ledger.domain.events import Category, Outcome
 from projections.fold.criterion import Status
 from projections.fold.gates import MoveKind, Qualification
+from projections.fold.rulebook import Rulebook
 
 
 class VerdictRule(StrEnum):
@@ -64,6 +65,25 @@ def without_judging(outcome: str, *, unproven: bool) -> tuple[Category, int] | N
     return None
 
 
+def projected(
+    rulebook: Rulebook | None, outcome: str, stands_at: str | None, *, anything_met: bool
+) -> tuple[Category, int]:
+    """The category in which evidence puts a deal, and the weight in percent.
+
+    Args:
+        rulebook: the playbook version that judges; None where none is in force.
+        outcome: `open`, or how the deal ended.
+        stands_at: the key of the first gate that is not passed; None when all are.
+        anything_met: whether evidence in force meets any criterion.
+    """
+    at_once = without_judging(outcome, unproven=not anything_met or rulebook is None)
+    if at_once is not None or rulebook is None:
+        return at_once or (Category.OMITTED, 0)
+    index = -1 if stands_at is None else rulebook.gate_index[stands_at]
+    gate = rulebook.gates[index]
+    return Category(gate.category), gate.weight_percent
+
+
 def no_evidence_no_revenue(deal: Qualification) -> Verdict:
     """What may be projected from a deal on its evidence.
 
@@ -71,18 +91,16 @@ def no_evidence_no_revenue(deal: Qualification) -> Verdict:
         deal: its gates at the basis.
     """
     met = [state for state in deal.criteria if state.status is Status.MET]
-    at_once = without_judging(deal.outcome, unproven=not met)
-    if deal.rulebook is None or at_once is not None:
-        return _out_or_won(deal, at_once or (Category.OMITTED, 0))
-    gate, rule = deal.rulebook.gates[-1], VerdictRule.ALL_GATES_PASSED
-    if deal.stands_at is not None:
-        gate = deal.rulebook.gates[deal.rulebook.gate_index[deal.stands_at]]
-        rule = VerdictRule.STANDS_AT_GATE
+    category, weight = projected(
+        deal.rulebook, deal.outcome, deal.stands_at, anything_met=bool(met)
+    )
+    if deal.rulebook is None or deal.outcome != OPEN or not met:
+        return _out_or_won(deal, (category, weight))
+    at_gate = deal.stands_at is not None
+    rule = VerdictRule.STANDS_AT_GATE if at_gate else VerdictRule.ALL_GATES_PASSED
     causes = {cause for state in met for cause in state.judgement.causes}
     causes.update(deal.moves[-1].causes)
-    return Verdict(
-        Category(gate.category), gate.weight_percent, rule, deal.stands_at, tuple(sorted(causes))
-    )
+    return Verdict(category, weight, rule, deal.stands_at, tuple(sorted(causes)))
 
 
 def _out_or_won(deal: Qualification, projected: tuple[Category, int]) -> Verdict:

@@ -14,7 +14,7 @@ from ledger.domain.calendar import FiscalCalendar
 from ledger.domain.errors import InvalidInput
 from ledger.domain.money import Money
 from projections.fold.calls import Call
-from projections.fold.claims import ClaimedDeal, claimed_deal
+from projections.fold.claims import ClaimedDeal, claimed_deal, counting_day
 from projections.fold.people import Account, Person
 from projections.fold.rulebook import PlaybookHistory
 from projections.fold.settings import LedgerSettings
@@ -23,7 +23,6 @@ from projections.forecast import (
     Forecast,
     Tally,
     check_group_by,
-    counting_day,
     counts_in,
     tally_calls,
     tally_deals,
