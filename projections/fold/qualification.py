@@ -201,6 +201,8 @@ class Sweep:
         """By gate, the last going back to it or to one before it."""
         self.timers: list[tuple[str, str]] = []
         """(instant, criterion) at which it is to be judged again; no criterion: the version."""
+        self.versions_ahead = 0
+        """How many of them are for the version."""
         self.moves: list[Move] = []
         self.loops: list[Loop] = []
         self.changes: list[Change] = []
@@ -258,6 +260,7 @@ class Sweep:
             due, key = heappop(self.timers)
             if not key:
                 version_due = True
+                self.versions_ahead -= 1
             elif self.judged[key].lapses_at == due:  # else it was renewed, and lapses later
                 self.heard.touched.add(key)
         if version_due:
@@ -275,6 +278,7 @@ class Sweep:
             for instant in self.playbooks.changes(self.playbook):
                 if instant > self.now:
                     heappush(self.timers, (instant, ""))
+                    self.versions_ahead += 1
         rulebook = self.playbooks.at(self.playbook, self.now)
         judged_before = self.rulebook is not None or self.heard.outcome != Outcome.WON
         decided = self.opened and self.heard.outcome != OPEN and judged_before

@@ -17,7 +17,7 @@ playbook versions make it walk anew (`_Walk`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
 from typing import NamedTuple
@@ -255,31 +255,39 @@ class DealHistory:
         self._points = points
 
     def _hold_against(self, points: list[_Point], kept: int, instant: str) -> None:
-        """Close the segments that are no longer so, open those that are new."""
-        start = points[kept].at if points and kept else BEGINNING
-        before = {each.valid_from: each for each in self._segments if each.valid_from >= start}
-        segments = [each for each in self._segments if each.valid_from < start]
-        for index in range(kept, len(points)):
-            valid_from, state = points[index].at, points[index].state
-            valid_to = points[index + 1].at if index + 1 < len(points) else FOREVER
-            if state is None:
+        """Close the segments that are no longer so, open those that are new.
+
+        Args:
+            points: what is known now.
+            kept: how many of them are as they were, to their end.
+            instant: the instant of knowledge.
+        """
+        segments, opened = self._segments, self._opened
+        start = points[kept].at if kept else BEGINNING
+        first = len(segments)
+        while first and segments[first - 1].valid_from >= start:
+            first -= 1
+        before = {each.valid_from: each for each in segments[first:]}
+        del segments[first:]
+        last = len(points) - 1
+        for index in range(kept, last + 1):
+            point = points[index]
+            if point.state is None:
                 continue
-            same = before.get(valid_from)
-            if same is not None and same.valid_to == valid_to and same.state == state:
-                del before[valid_from]
+            valid_to = points[index + 1].at if index < last else FOREVER
+            same = before.get(point.at)
+            if same is not None and same.valid_to == valid_to and same.state == point.state:
+                del before[point.at]
                 segments.append(same)
                 continue
-            segments.append(_Segment(valid_from, valid_to, instant, state))
-            self._opened[valid_from, instant] = Rectangle(
-                valid_from, valid_to, instant, FOREVER, state
-            )
+            segments.append(_Segment(point.at, valid_to, instant, point.state))
+            opened[point.at, instant] = Rectangle(point.at, valid_to, instant, FOREVER, point.state)
         for each in before.values():
-            fresh = self._opened.get((each.valid_from, each.known_from))
+            fresh = opened.get((each.valid_from, each.known_from))
             if fresh is None:
                 self._closed.append((each.valid_from, each.known_from, instant))
             else:
-                self._opened[each.valid_from, each.known_from] = fresh._replace(known_to=instant)
-        self._segments = segments
+                opened[each.valid_from, each.known_from] = fresh._replace(known_to=instant)
 
     def _enter(self, points: list[_Point], instant: str, group: list[Event]) -> None:
         """The journal from an instant on, as it is known now."""
@@ -432,7 +440,7 @@ class _Walk:
         self._taken = -1
         self._moves = 0
         self._changes = 0
-        self._anything_met = False
+        self._age = _Age(None, False, ())
         self._ahead: list[_Ahead] | None = None
 
     def may_go_on(self, group: Sequence[Event], playbooks: PlaybookHistory) -> bool:
@@ -475,13 +483,16 @@ class _Walk:
         elif sweep.taken == self._taken and len(sweep.moves) == self._moves:
             return
         if sweep.taken != self._taken or sweep.rulebook is not self._rulebook:
-            self._anything_met = self._is_anything_met()
+            self._age = _age(sweep)
         self._taken, self._rulebook, self._ahead = sweep.taken, sweep.rulebook, None
         state = None
         if not sweep.heard.removed:
             gate = sweep.moves[-1].to_gate
             category, weight = projected(
-                sweep.rulebook, sweep.heard.outcome, gate, anything_met=self._anything_met
+                sweep.rulebook,
+                sweep.heard.outcome,
+                gate,
+                anything_met=self._age.met_until is not None,
             )
             state = self._state(str(category), gate, weight)
         before = self.points[-1].state if self.points else None
@@ -508,12 +519,6 @@ class _Walk:
             close_date,
             counting_day(deal, self.calendar),
             orjson.dumps(own, option=orjson.OPT_SORT_KEYS).decode() if own else None,
-        )
-
-    def _is_anything_met(self) -> bool:
-        judged, rulebook = self._sweep.judged, self._sweep.rulebook
-        return rulebook is not None and any(
-            judged[key].status is Status.MET for key in rulebook.criteria
         )
 
     def _point(
@@ -545,7 +550,7 @@ class _Walk:
         sweep, rulebook = self._sweep, self._sweep.rulebook
         if not self.points or self.points[-1].state is None:
             return []
-        if self.announced or _is_more_than_age(sweep):
+        if self.announced or self._age.waived or sweep.versions_ahead:
             return self._walked_ahead()
         if rulebook is None:
             return []
@@ -582,20 +587,21 @@ class _Walk:
         state = self.points[-1].state
         if state is None or outcome not in {OPEN, Outcome.WON}:
             return
-        span = worked_at(rulebook, outcome)
-        lost = [(_lost_at(rulebook, gate, sweep.judged), gate) for gate in span if gate < place]
-        ages = [each for key in rulebook.criteria if (each := sweep.judged[key]).holds]
-        last = max((each.lapses_at or FOREVER for each in ages), default=BEGINNING)
-        if not any(each.status is Status.MET for each in ages):
-            last = FOREVER  # there is nothing to lose
+        lost = [
+            (self._lost_at(rulebook, gate), gate)
+            for gate in worked_at(rulebook, outcome)
+            if gate < place
+        ]
         instants = {instant for instant, _gate in lost if instant != FOREVER}
-        instants |= {last} if last != FOREVER and outcome == OPEN else set()
+        last = self._age.met_until
+        if outcome == OPEN and last is not None and last != FOREVER:
+            instants.add(last)
         now = evidence(state)
         for instant in sorted(instants):
             gates = [gate for at, gate in lost if at == instant and gate < place]
             place = min([place, *gates])
             gate_key = rulebook.gates[place].key if place < len(rulebook.gates) else None
-            met = self._anything_met and instant < last
+            met = last is not None and instant < last
             category, weight = projected(rulebook, outcome, gate_key, anything_met=met)
             if (str(category), gate_key, weight) == now:
                 continue
@@ -609,31 +615,55 @@ class _Walk:
             }
             yield _Ahead(instant, *now, tuple(sorted(causes)), place)
 
+    def _lost_at(self, rulebook: Rulebook, gate: int) -> str:
+        """When a gate that holds ceases to hold by the age of its evidence; at the end: never."""
+        if not any(key in self._age.ageing for key in rulebook.of_gate[gate]):
+            return FOREVER
+        lost_at, optional = FOREVER, list[str]()
+        for criterion in rulebook.gates[gate].criteria:
+            judgement = self._sweep.judged[criterion.key]
+            lapses_at = judgement.lapses_at or FOREVER
+            if criterion.mandatory:
+                lost_at = min(lost_at, lapses_at)
+            elif judgement.status is Status.MET:
+                optional.append(lapses_at)
+        spare = len(optional) - rulebook.gates[gate].threshold
+        if spare < len(optional):
+            lost_at = min(lost_at, sorted(optional)[spare])
+        return lost_at
+
+
+class _Age(NamedTuple):
+    """What the criteria say of the time ahead.
+
+    Args:
+        met_until: until when evidence meets any criterion, if nothing is added; None: none now.
+        waived: whether any is waived: then more than age changes what is so.
+        ageing: the criteria that will lapse.
+    """
+
+    met_until: str | None
+    waived: bool
+    ageing: Collection[str]
+
+
+def _age(sweep: Sweep) -> _Age:
+    met_until: str | None = None
+    waived, ageing = False, set[str]()
+    judged = sweep.judged
+    for key in () if sweep.rulebook is None else sweep.rulebook.criteria:
+        judgement = judged[key]
+        if judgement.status is Status.MET:
+            until = judgement.lapses_at or FOREVER
+            met_until = until if met_until is None else max(met_until, until)
+            if judgement.lapses_at is not None:
+                ageing.add(key)
+        elif judgement.status is Status.WAIVED:
+            waived = True
+    return _Age(met_until, waived, ageing)
+
 
 _WALKED_ANEW = ACTS | {"deal-opened"}
-
-
-def _is_more_than_age(sweep: Sweep) -> bool:
-    """Whether something else than age will change what is so: another version, a waiver's end."""
-    return any(not key for _instant, key in sweep.timers) or any(
-        each.status is Status.WAIVED for each in sweep.judged.values()
-    )
-
-
-def _lost_at(rulebook: Rulebook, gate: int, judged: Mapping[str, Judgement]) -> str:
-    """When a gate whose criteria hold ceases to hold by their age alone; at the end: never."""
-    mandatory, optional = [FOREVER], list[str]()
-    for criterion in rulebook.gates[gate].criteria:
-        judgement = judged[criterion.key]
-        lapses_at = judgement.lapses_at or FOREVER
-        if criterion.mandatory:
-            mandatory.append(lapses_at)
-        elif judgement.holds:
-            optional.append(lapses_at)
-    spare = len(optional) - rulebook.gates[gate].threshold
-    if spare < len(optional):
-        mandatory.append(sorted(optional)[spare])
-    return min(mandatory)
 
 
 def evidence(state: DealState) -> tuple[str, str | None, int]:
