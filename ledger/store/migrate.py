@@ -3,8 +3,9 @@
 Law: what was applied is recorded with its SHA-256 in `qledger.migration`. A database that has more
 than this release knows is refused, and so is one whose recorded checksum differs from our file.
 Migrating holds an advisory lock, so several processes may try at once. The roles `qledger_app` (may
-read and append) and `qledger_reader` (may read) are made where the login may make roles; where it
-may not, the triggers alone protect the log, and the report says so.
+read and append), `qledger_reader` (may read) and `bi_reader` (may read the schema `bi` alone) are
+made where the login may make roles; where it may not, the triggers alone protect the log, and the
+report says so.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from ledger.domain.errors import Unavailable
 
 APP_ROLE = "qledger_app"
 READER_ROLE = "qledger_reader"
+BI_ROLE = "bi_reader"
 POSTGRES_VERSION_MIN = 150000
 
 _ADVISORY_LOCK = 0x716C6564676572  # "qledger"
@@ -203,7 +205,7 @@ def _may_act_as_app(connection: psycopg.Connection[tuple[object, ...]]) -> bool:
 
 
 def _make_roles(connection: psycopg.Connection[tuple[object, ...]]) -> None:
-    for role in (APP_ROLE, READER_ROLE):
+    for role in (APP_ROLE, READER_ROLE, BI_ROLE):
         there = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone()
         if there is None:
             connection.execute(SQL("CREATE ROLE {} NOLOGIN").format(Identifier(role)))

@@ -4,7 +4,8 @@ forecast as known then.
 Law: at any valid time V and knowledge time K the one rectangle that holds (V, K) bears the state
 that folding the events known by K at V gives; where no rectangle does, the deal is not in the book.
 A rectangle is half open on both axes, and is made when its state or its span of valid time becomes
-known; it ends when something else becomes known of it. What will lapse if nothing happens is known
+known; it ends when something else becomes known of it, and reaches less far when what was known
+turns out to hold for a part of its span only. What will lapse if nothing happens is known
 beforehand, so it has rectangles too. The entries are the changes of state on the diagonal, V = K:
 what anyone could have seen at the time.
 
@@ -17,7 +18,7 @@ playbook versions make it walk anew (`_Walk`).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 from typing import NamedTuple
@@ -119,6 +120,7 @@ class Learned(NamedTuple):
         opened: new rectangles.
         entries_from: kept entries at or after this instant are replaced.
         entries: by these.
+        shortened: (valid_from, known_from, valid_to) of kept rectangles that reach less far.
     """
 
     whole: bool
@@ -126,6 +128,7 @@ class Learned(NamedTuple):
     opened: list[Rectangle]
     entries_from: str
     entries: list[Entry]
+    shortened: Sequence[tuple[str, str, str]] = ()
 
 
 class World:
@@ -212,13 +215,16 @@ class DealHistory:
             news = self._sources.all()
         self._closed: list[tuple[str, str, str]] = []
         self._opened: dict[tuple[str, str], Rectangle] = {}
+        self._shortened: dict[tuple[str, str], str] = {}
         entries_from = BEGINNING if whole else FOREVER
         for instant, group in self._by_knowledge(news):
             entries_from = min(entries_from, instant)
             self._take(instant, group)
         self._kept = True
         changed = [entry for entry in self._entries if entry.at >= entries_from]
-        return Learned(whole, self._closed, list(self._opened.values()), entries_from, changed)
+        shortened = [(*which, valid_to) for which, valid_to in self._shortened.items()]
+        opened = list(self._opened.values())
+        return Learned(whole, self._closed, opened, entries_from, changed, shortened)
 
     def _start_over(self) -> None:
         self._known_at = BEGINNING
@@ -226,6 +232,38 @@ class DealHistory:
         self._points: list[_Point] = []
         self._segments: list[_Segment] = []
         self._entries: list[Entry] = []
+
+    def resume(self, events: Iterable[Event], kept: Mapping[str, str]) -> None:
+        """Go on where a history that was fed these events stood, without telling it all again.
+
+        What was known when is in what is kept; only what is known now has to be walked.
+
+        Args:
+            events: all that it was fed.
+            kept: valid_from -> known_from of the kept rectangles that have not ended.
+
+        Raises:
+            KeyError: a rectangle is not kept that should be.
+        """
+        told = [event for event in events if self._sources.wants(event)]
+        told.sort(key=_known_at)
+        self._sources.add(told)
+        self._kept = True
+        if not told:
+            return
+        self._sources.tell(told)
+        self._known_at = max(told[-1]["known_at"], max(self.world.known, default=BEGINNING))
+        walk = self._walk = self._sources.walk(self, self._known_at)
+        points = self._points = [] if walk is None else walk.points + walk.ahead()
+        state: DealState | None = None
+        for index, point in enumerate(points):
+            valid_to = points[index + 1].at if index + 1 < len(points) else FOREVER
+            if point.state is not None:
+                self._segments.append(_Segment(point.at, valid_to, kept[point.at], point.state))
+            if valid_to > self._known_at and point.state != state:
+                at = max(point.at, self._known_at)
+                self._entries.append(Entry(at, state, point.state, point.move, point.causes))
+                state = point.state
 
     def _by_knowledge(self, news: list[Event]) -> Iterator[tuple[str, list[Event]]]:
         """Events by when they became known; with none, when something did of playbooks."""
@@ -243,7 +281,11 @@ class DealHistory:
         """What changes when some events become known."""
         self._sources.tell(group)
         walk, kept = self._walk, 0
-        if walk is not None and walk.may_go_on(group, self.world.playbooks(instant)):
+        if (
+            walk is not None
+            and walk.may_go_on(group, self.world.playbooks(instant))
+            and not self._sources.acted_on(group)
+        ):
             kept = max(len(walk.points) - 1, 0)
             walk.go_on(group)
         else:
@@ -276,8 +318,10 @@ class DealHistory:
                 continue
             valid_to = points[index + 1].at if index < last else FOREVER
             same = before.get(point.at)
-            if same is not None and same.valid_to == valid_to and same.state == point.state:
+            if same is not None and same.valid_to >= valid_to and same.state == point.state:
                 del before[point.at]
+                if same.valid_to > valid_to:
+                    same = self._shorten(same, valid_to, instant)
                 segments.append(same)
                 continue
             segments.append(_Segment(point.at, valid_to, instant, point.state))
@@ -288,6 +332,23 @@ class DealHistory:
                 self._closed.append((each.valid_from, each.known_from, instant))
             else:
                 opened[each.valid_from, each.known_from] = fresh._replace(known_to=instant)
+
+    def _shorten(self, segment: _Segment, valid_to: str, instant: str) -> _Segment:
+        """A state that is known to have ended earlier than it was thought to.
+
+        What was right all along stays one rectangle, known since it was; only what turned out
+        otherwise ends. So hindsight finds a deal changed where it was mistaken, and nowhere else.
+        """
+        valid_from, known_from = segment.valid_from, segment.known_from
+        fresh = self._opened.get((valid_from, known_from))
+        if fresh is None:
+            self._shortened[valid_from, known_from] = valid_to
+        else:
+            self._opened[valid_from, known_from] = fresh._replace(valid_to=valid_to)
+        self._opened[valid_to, known_from] = Rectangle(
+            valid_to, segment.valid_to, known_from, instant, segment.state
+        )
+        return segment._replace(valid_to=valid_to)
 
     def _enter(self, points: list[_Point], instant: str, group: list[Event]) -> None:
         """The journal from an instant on, as it is known now."""
@@ -300,7 +361,7 @@ class DealHistory:
             index -= 1
         now = points[index] if index >= 0 else _Point(instant, None)
         if now.state != state:
-            told = [event["position"] for event in group] + self.world.known.get(instant, [])
+            told = self._sources.causes(group) + self.world.known.get(instant, [])
             move = self._move(state, now, instant)
             entries.append(Entry(instant, state, now.state, move, tuple(sorted(told))))
             state = now.state
@@ -338,6 +399,10 @@ class _Sources:
         self._recorded: list[Event] = []
         self._own: list[Event] = []
         self._of_accounts: dict[str, list[Event]] = {}
+        self._targets: set[str] = set()
+        """Of the acts told so far; a source may tell an act before what it acts on."""
+        self._named: frozenset[str] = frozenset()
+        """The accounts that what was told so far names."""
 
     def wants(self, event: Event) -> bool:
         """Whether states depend on an event."""
@@ -353,30 +418,48 @@ class _Sources:
 
     def all(self) -> list[Event]:
         """All that was recorded, in the order of knowledge; nothing of it is told yet."""
-        self._own, self._of_accounts = [], {}
+        self._own, self._of_accounts, self._targets = [], {}, set()
+        self._named = frozenset()
         return sorted(self._recorded, key=_known_at)
 
-    def tell(self, group: Iterable[Event]) -> None:
+    def tell(self, group: Sequence[Event]) -> None:
         """Take events as known."""
+        self._targets.update(event["payload"]["target"] for event in group if event["type"] in ACTS)
         for event in group:
             if event["stream"].startswith("deal:"):
                 self._own.append(event)
             else:
                 self._of_accounts.setdefault(stream_id(event["stream"]), []).append(event)
+        self._named |= accounts_mentioned(
+            event for event in group if event["stream"].startswith("deal:")
+        )
+
+    def causes(self, group: Iterable[Event]) -> list[int]:
+        """The positions of what was told, without evidence on accounts the deal never named."""
+        return [
+            event["position"]
+            for event in group
+            if event["stream"].startswith("deal:") or stream_id(event["stream"]) in self._named
+        ]
+
+    def acted_on(self, group: Iterable[Event]) -> bool:
+        """Whether something told before corrects or takes back any of these events."""
+        return bool(self._targets) and any(event["event_id"] in self._targets for event in group)
 
     def walk(self, history: DealHistory, known_at: str) -> _Walk | None:
         """Walk the deal as far as what is known happened; None where it was never opened."""
         own = effective(self._own, FOREVER)
-        openings = [event["occurred_at"] for event in own if event["type"] == "deal-opened"]
-        if not openings:
+        opened = [event["occurred_at"] for event in own if event["type"] == "deal-opened"]
+        if not opened:
             return None
+        openings = list(dict.fromkeys(opened))
         playbooks = history.world.playbooks(known_at)
         events = list(with_accounts(own, FOREVER, self._of_accounts))
         calendar = history.world.calendar
         walk = _Walk(history.deal_id, openings[-1], playbooks, calendar)
         walk.announced = any(event["occurred_at"] > event["known_at"] for event in events)
         walk.go_on(events)
-        if len(set(openings)) > 1:  # opened again, by a source: until then as opened before
+        if len(openings) > 1:  # opened again, by a source: until then as opened before
             walk.announced = True
             walk.points = self._walked_before(openings, walk, events)
         return walk
@@ -478,11 +561,12 @@ class _Walk:
     def _look(self, instant: str, said: Sequence[Event]) -> None:
         """Note the state at an instant, where it is another than before."""
         sweep = self._sweep
+        judged_anew = sweep.rulebook is not self._rulebook
         if said:
             self._claimed = self._read_claims()
-        elif sweep.taken == self._taken and len(sweep.moves) == self._moves:
+        elif sweep.taken == self._taken and len(sweep.moves) == self._moves and not judged_anew:
             return
-        if sweep.taken != self._taken or sweep.rulebook is not self._rulebook:
+        if sweep.taken != self._taken or judged_anew:
             self._age = _age(sweep)
         self._taken, self._rulebook, self._ahead = sweep.taken, sweep.rulebook, None
         state = None
@@ -497,7 +581,7 @@ class _Walk:
             state = self._state(str(category), gate, weight)
         before = self.points[-1].state if self.points else None
         if state != before:
-            self.points.append(self._point(instant, before, state, said))
+            self.points.append(self._point(instant, before, state, said, judged_anew=judged_anew))
         self._moves, self._changes = len(sweep.moves), len(sweep.changes)
 
     def _state(self, evidenced: str, gate: str | None, weight_percent: int) -> DealState:
@@ -522,7 +606,13 @@ class _Walk:
         )
 
     def _point(
-        self, instant: str, before: DealState | None, state: DealState | None, said: Sequence[Event]
+        self,
+        instant: str,
+        before: DealState | None,
+        state: DealState | None,
+        said: Sequence[Event],
+        *,
+        judged_anew: bool,
     ) -> _Point:
         sweep = self._sweep
         moves, changes = sweep.moves[self._moves :], sweep.changes[self._changes :]
@@ -534,8 +624,20 @@ class _Walk:
         elif before is not None and state is not None and evidence(before) != evidence(state):
             move = _kind_of(change.after for change in changes)
             causes.update(cause for change in changes for cause in change.after.causes)
+            if judged_anew and sweep.rulebook is not None:  # it may ask for nothing that was met
+                move = MoveKind.PLAYBOOK_CHANGED
+                causes.add(sweep.rulebook.cause)
+        if move is not None:
+            causes.update(self._waivers_ended(change.criterion for change in changes))
         playbook = None if sweep.rulebook is None else sweep.rulebook.label
         return _Point(instant, state, move, tuple(sorted(causes)), self._place(), playbook)
+
+    def _waivers_ended(self, criteria: Iterable[str]) -> Iterator[int]:
+        """The waivers of criteria whose end is now: they are why those hold no more."""
+        for key in criteria:
+            waiver = self._sweep.heard.track(key).waiver
+            if waiver is not None and waiver.ends_at == self._sweep.now:
+                yield waiver.cause
 
     def _place(self) -> int:
         rulebook, stands = self._sweep.rulebook, self._sweep.stands

@@ -25,7 +25,16 @@ from projections.fold.states import (
 )
 from projections.qualified import BookDeal, Judge
 from tests.unit.domain.builders import Log, money, payload
-from tests.unit.fold.test_qualification_laws import DAYS, Drawn, day, drawn_events, log_of, text
+from tests.unit.fold.test_qualification_laws import (
+    DAYS,
+    FIRST,
+    SECOND,
+    Drawn,
+    day,
+    drawn_events,
+    log_of,
+    text,
+)
 
 EXAMPLES = 150
 
@@ -103,6 +112,10 @@ class Kept:
             kept = self.rectangles[valid_from, known_from]
             assert kept.known_to == FOREVER
             self.rectangles[valid_from, known_from] = kept._replace(known_to=known_to)
+        for valid_from, known_from, valid_to in learned.shortened:
+            kept = self.rectangles[valid_from, known_from]
+            assert kept.valid_to > valid_to
+            self.rectangles[valid_from, known_from] = kept._replace(valid_to=valid_to)
         for rectangle in learned.opened:
             key = rectangle.valid_from, rectangle.known_from
             assert key not in self.rectangles
@@ -184,3 +197,64 @@ def test_fed_piece_by_piece_it_comes_to_the_same(
     at_once = kept_at_once(events)
     assert kept.rectangles == at_once.rectangles
     assert kept.entries == at_once.entries
+
+
+# --- examples that were found by chance ---------------------------------------------------------
+
+
+def begun() -> Log:
+    """A deal opened under the first version."""
+    log = Log()
+    published = payload("playbook-published", playbook=FIRST.model_dump(mode="json"))
+    log.record(published, day(-40), stream="playbook:first")
+    log.record(payload("deal-opened", name="A deal"), day(0))
+    return log
+
+
+def states(events: Sequence[Event], instants: Iterable[int]) -> None:
+    """As known then, tables and fold say the same."""
+    kept = kept_at_once(events)
+    for number in instants:
+        instant = text(number)
+        state = expected(events, instant, instant)
+        assert kept.then(instant) == state
+        assert kept.at(instant, instant) == ([] if state is None else [state])
+
+
+def test_a_version_under_which_nothing_is_met_leaves_a_deal_out_that_stays_where_it_stood() -> None:
+    log = begun()
+    met = {"criterion": "b2", "stance": "supports", "source_kind": "meeting", "said_by": "pat"}
+    log.record(payload("stakeholder-added", stakeholder="pat", name="X"), day(0))
+    log.record(payload("evidence-recorded", **met), day(3))
+    again = payload("playbook-published", playbook=SECOND.model_dump(mode="json"))
+    published = log.record(again, day(5), stream="playbook:first", recorded_at=day(4))
+    states(log.events, range(8))
+    (last,) = kept_at_once(log.events).entries[-1:]
+    assert (last.at, last.move, last.causes) == (
+        text(5), "playbook_changed", (published["position"],)
+    )  # fmt: skip
+
+
+def test_an_act_that_a_source_told_before_what_it_acts_on_acts_on_it() -> None:
+    log = begun()
+    revised = payload("deal-revised", amount=money("10.00"))
+    target = log.record(revised, day(3), recorded_at=day(6), known_at=day(4))
+    retracted = payload("event-retracted", target=target["event_id"], reason="x")
+    log.record(retracted, day(2), recorded_at=day(7), known_at=day(2))
+    states(log.events, range(8))
+
+
+def test_a_deal_that_two_sources_opened_at_one_instant_and_one_again_later() -> None:
+    log = begun()
+    log.record(payload("deal-opened", name="Told twice"), day(0))
+    log.record(payload("deal-opened", name="Told again"), day(5))
+    states(log.events, range(8))
+
+
+def test_the_end_of_a_waiver_is_caused_by_the_waiver() -> None:
+    log = begun()
+    waived = payload("criterion-waived", criterion="a1", reason="x", ends_at=text(3))
+    waiver = log.record(waived, day(2))
+    states(log.events, range(5))
+    (last,) = kept_at_once(log.events).entries[-1:]
+    assert (last.at, last.move, last.causes) == (text(3), "lapsed", (waiver["position"],))

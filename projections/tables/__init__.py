@@ -1,0 +1,1 @@
+"""The tables that PostgreSQL keeps of the book: written, rolled forward, read and checked."""
