@@ -38,7 +38,14 @@ class Settings(BaseSettings):
         workers: how many processes or connections work at once.
         host: the address that the HTTP door listens on.
         port: its port.
+        project: whether `serve`, and an import of a few events, keep the read models up to date.
         hosts: the names, beside loopback and that address, by which a request may call this server.
+        oidc_issuer: the identity provider whose JSON web tokens are taken; none takes only our own.
+        oidc_audience: for whom those must be.
+        oidc_jwks: where the provider's keys are: a file, or an https URL.
+        oidc_person_claim: the claim that is a person's id, as events name them.
+        oidc_role_claim: the claim, or path of claims by dots, that holds roles.
+        oidc_roles: which of its values is which role, VALUE=ROLE; by default a role's own name.
     """
 
     model_config = SettingsConfigDict(env_prefix="QLEDGER_", extra="ignore", frozen=True)
@@ -49,7 +56,14 @@ class Settings(BaseSettings):
     workers: Annotated[int, Field(ge=1, le=64)] = Field(default_factory=_default_workers)
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535)] = 8420
+    project: bool = True
     hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    oidc_issuer: str | None = None
+    oidc_audience: str | None = None
+    oidc_jwks: str | None = None
+    oidc_person_claim: str = "sub"
+    oidc_role_claim: str = "roles"
+    oidc_roles: Annotated[tuple[str, ...], NoDecode] = ()
 
     @field_validator("home")
     @classmethod
@@ -69,6 +83,13 @@ class Settings(BaseSettings):
                     "separated by commas"
                 )
         return names
+
+    @field_validator("oidc_roles", mode="before")
+    @classmethod
+    def _parts(cls, listed: Any) -> Any:
+        if not isinstance(listed, str):
+            return listed
+        return tuple(part.strip() for part in listed.split(",") if part.strip())
 
     @field_validator("database_url")
     @classmethod
@@ -90,6 +111,8 @@ def shown(settings: Settings) -> dict[str, str]:
 
 
 def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
     if isinstance(value, tuple):
         return ",".join(value)
     return "" if value is None else str(value)

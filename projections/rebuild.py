@@ -1,0 +1,320 @@
+"""Rebuilding the read models beside the live ones, and swapping.
+
+Law: only the side that is not live is written, so answers come from the live one until the swap,
+which is one UPDATE in one transaction. Deals are folded in parts (`projections.parts`); a rebuild
+that was stopped - interrupted, killed - goes on with the parts that are left. Then the new side is
+indexed, is brought to where the live one has come meanwhile, and goes live. One rebuild at a time,
+by an advisory lock of its session.
+
+`verify` compares the two sides at one position, all states and all entries both ways, and refuses
+to swap when they differ.
+
+A side is emptied only when no reader can still be looking at it: one whose transaction began before
+that side ceased to be live is waited for, since TRUNCATE does not keep old rows for old snapshots.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, LiteralString, NamedTuple
+
+from psycopg import Connection, IsolationLevel
+
+from ledger.domain.basis import RULES
+from ledger.domain.errors import Refused, Unavailable
+from projections import sessions
+from projections.fold.states import DealHistory
+from projections.histories import Fold
+from projections.parallel import EVENTS_PER_WORKER_MIN
+from projections.parts import Job, Workers, load_parts
+from projections.position import PROJECTED_CHANNEL, REBUILD_LOCK
+from projections.projector import Projector, note_known
+from projections.reader import LogReader, category_range
+from projections.runner import Advance
+from projections.tables import openings
+from projections.tables.sides import Side, on
+from projections.verify import differences
+from projections.worlds import world_at
+
+EVENTS_PER_PART = 25_000
+PARTS_MAX = 128
+POLL_SECONDS = 0.2
+READERS_SECONDS_MAX = 300
+
+_ALONE: LiteralString = "SELECT pg_try_advisory_lock(%s)"
+_SIDES: LiteralString = """
+SELECT side, live, position, rules, zone, ready,
+       (SELECT count(*) FROM qledger.rebuild_part AS part WHERE part.side = p.side)
+FROM qledger.projection AS p ORDER BY live
+"""
+_HEAD: LiteralString = "SELECT size FROM qledger.head"
+_OLD_READERS: LiteralString = """
+SELECT count(*) FROM pg_stat_activity AS session, qledger.projection AS p
+WHERE p.side = %s AND session.datname = current_database()
+AND session.pid <> pg_backend_pid() AND session.xact_start <= p.swapped_at
+"""
+_RECORDED: LiteralString = """
+SELECT coalesce(recorded_at, clock_timestamp()) FROM qledger.head
+"""
+_FORGET_PARTS: LiteralString = "DELETE FROM qledger.rebuild_part"
+_EMPTY: LiteralString = """
+TRUNCATE {side}.deal_state, {side}.forecast_entry, {side}.forecast_opening
+"""
+_UNINDEX: LiteralString = "SELECT qledger.unindex_side(%s)"
+_INDEX: LiteralString = "SELECT qledger.index_side(%s)"
+_BEGIN: LiteralString = """
+UPDATE qledger.projection SET position = %(horizon)s, rules = %(rules)s, zone = %(zone)s,
+    ready = false, halted_at = NULL, halted_because = NULL, projected_at = clock_timestamp()
+WHERE side = %(side)s AND NOT live
+"""
+_PART: LiteralString = """
+INSERT INTO qledger.rebuild_part (side, number, first_stream, end_stream) VALUES (%s, %s, %s, %s)
+"""
+_PROGRESS: LiteralString = """
+SELECT count(*), count(*) FILTER (WHERE done), coalesce(sum(events), 0)::bigint
+FROM qledger.rebuild_part WHERE side = %s
+"""
+_HOLD_BOTH: LiteralString = "SELECT side FROM qledger.projection ORDER BY side FOR UPDATE"
+_SWAP: LiteralString = """
+UPDATE qledger.projection
+SET live = (side = %(side)s), ready = (side = %(side)s), swapped_at = clock_timestamp(),
+    halted_at = NULL, halted_because = NULL
+"""
+_HOLD_LIVE: LiteralString = "SELECT side FROM qledger.projection WHERE live FOR UPDATE"
+_NOTIFY: LiteralString = f"NOTIFY {PROJECTED_CHANNEL}"
+
+
+class Rebuilt(NamedTuple):
+    """What a rebuild did.
+
+    Args:
+        side: the side that went live.
+        position: where it stood then.
+        events: how many events were folded.
+        resumed: whether it went on with a rebuild that had been stopped.
+        verified: whether the new tables were found equal to the old ones.
+    """
+
+    side: Side
+    position: int
+    events: int
+    resumed: bool
+    verified: bool
+
+
+def rebuild(
+    conninfo: str,
+    *,
+    workers: int = 1,
+    verify: bool = False,
+    advance: Advance = lambda _what, _done, _total: None,
+    fold: Fold = DealHistory,
+) -> Rebuilt:
+    """Make the read models anew from the log and let them go live.
+
+    Args:
+        conninfo: the database.
+        workers: how many processes fold.
+        verify: compare with the live tables before the swap.
+        advance: told of the progress.
+        fold: makes the empty history of a deal; with another than ours, all is folded here.
+
+    Raises:
+        Refused: `rebuild-runs`; with `verify`, `rebuild-differs` or `nothing-to-verify`.
+        CannotProject: an event that the fold does not take.
+        Unavailable: `worker-failed`, `readers-busy`.
+        psycopg.OperationalError: the database went away; what was done stays.
+    """
+    with sessions.owning(conninfo) as connection:
+        row = connection.execute(_ALONE, [REBUILD_LOCK]).fetchone()
+        if row is None or not row[0]:
+            raise Refused(
+                "rebuild-runs", "another process rebuilds the read models",
+                hint="qledger status shows how far it is",
+            )  # fmt: skip
+        work = _Rebuild(connection, conninfo, fold, advance)
+        resumed = work.plan(verify=verify)
+        events = work.load(workers)
+        work.finish(verify=verify)
+        position = work.swap()
+        return Rebuilt(work.side, position, events, resumed, verify)
+
+
+class _Place(NamedTuple):
+    """A side as its row says."""
+
+    side: str
+    live: bool
+    position: int
+    rules: str
+    zone: str
+    ready: bool
+    parts: int
+
+
+class _Rebuild:
+    """One rebuild, by the session that holds the lock."""
+
+    def __init__(
+        self, connection: Connection[Any], conninfo: str, fold: Fold, advance: Advance
+    ) -> None:
+        self._connection = connection
+        self._conninfo = conninfo
+        self._fold = fold
+        self._advance = advance
+        self.side = Side.A
+        self._job = Job(conninfo, self.side, 0, "")
+
+    def plan(self, *, verify: bool) -> bool:
+        """Take up what was stopped, or empty the side and cut the book into parts.
+
+        Returns:
+            Whether something was taken up.
+        """
+        beside, live = self._places()
+        self.side = Side(beside.side)
+        if verify and not (live.ready and live.rules == RULES):
+            raise Refused(
+                "nothing-to-verify", "the live tables were made by other rules",
+                hint="run qledger rebuild without --verify",
+            )  # fmt: skip
+        goes_on = beside.parts and beside.rules == RULES and not beside.ready
+        if goes_on and (not verify or beside.position <= live.position):
+            self._job = Job(self._conninfo, self.side, beside.position, beside.zone)
+            return True
+        horizon = live.position if verify else self._one(_HEAD)
+        self._begin(horizon)
+        return False
+
+    def _begin(self, horizon: int) -> None:
+        self._await_old_readers()
+        zone = world_at(self._connection, horizon).zone
+        self._job = Job(self._conninfo, self.side, horizon, zone)
+        count = max(1, min(PARTS_MAX, horizon // EVENTS_PER_PART))
+        parts = LogReader(self._connection).split(category_range("deal"), count, horizon)
+        plan = {"side": self.side, "horizon": horizon, "rules": RULES, "zone": zone}
+        with self._connection.transaction(), self._connection.cursor() as cursor:
+            cursor.execute(_FORGET_PARTS)  # first: it waits for who still loads one of them
+            cursor.execute(on(self.side, _EMPTY))
+            cursor.execute(_UNINDEX, [self.side])
+            cursor.execute(_BEGIN, plan)
+            cursor.executemany(
+                _PART, [(self.side, number, *part) for number, part in enumerate(parts)]
+            )
+
+    def _await_old_readers(self) -> None:
+        deadline = time.monotonic() + READERS_SECONDS_MAX
+        while self._one(_OLD_READERS, self.side):
+            if time.monotonic() > deadline:
+                raise Unavailable(
+                    "readers-busy", "a transaction still reads the tables that are to be emptied",
+                    hint="end it, or wait until it ends, and run it again",
+                )  # fmt: skip
+            time.sleep(POLL_SECONDS)
+
+    def load(self, workers: int) -> int:
+        """Fold and load the parts that are left; how many events all parts hold."""
+        small = self._job.horizon < EVENTS_PER_WORKER_MIN or workers < 2
+        while True:
+            parts, done, events = self._progress()
+            if parts == done:
+                return events
+            if small or self._fold is not DealHistory:
+                load_parts(self._job, lambda: self._progress() is not None, self._fold)
+            else:
+                self._load_beside(min(workers, parts - done))
+            time.sleep(0 if self._progress()[1] > done else POLL_SECONDS)
+
+    def _load_beside(self, count: int) -> None:
+        workers = Workers(self._job, count)
+        try:
+            while workers.running():
+                time.sleep(POLL_SECONDS)
+                self._progress()
+        finally:
+            workers.end()
+
+    def _progress(self) -> tuple[int, int, int]:
+        row = self._connection.execute(_PROGRESS, [self.side]).fetchone()
+        assert row is not None  # noqa: S101 - an aggregate gives one row
+        parts, done, events = row
+        total = self._job.horizon if done < parts else events
+        self._advance("Folding events", events, total)
+        return parts, done, events
+
+    def finish(self, *, verify: bool) -> None:
+        """Index the new side, bring it to where the live one is, compare the two."""
+        note_known(self._connection, 0, self._job.horizon)
+        self._advance("Making indexes", 0, 1)
+        self._connection.execute(_INDEX, [self.side])
+        with self._connection.transaction():
+            for (recorded_at,) in self._connection.execute(_RECORDED).fetchall():
+                openings.roll(self._connection, self.side, recorded_at)
+        self._advance("Making indexes", 1, 1)
+        self._catch_up()
+        if verify:
+            self._verify()
+
+    def _catch_up(self) -> None:
+        """Project onto the new side what the live one has taken since."""
+        projector = Projector(self._connection, self.side, self._fold)
+        while True:
+            beside, live = self._places()
+            if beside.position >= live.position:
+                return
+            self._advance("Catching up", beside.position, live.position)
+            if projector.batch(up_to=live.position).need is not None:
+                raise Refused(
+                    "rebuild-overtaken", "the live tables went beyond what this rebuild can follow",
+                    hint="run it again",
+                )  # fmt: skip
+
+    def _verify(self) -> None:
+        """Compare both sides at one position.
+
+        The live side is held where it is until the new one is there too and a snapshot is taken.
+        """
+        self._advance("Comparing", 0, 1)
+        with sessions.owning(self._conninfo) as holding, sessions.owning(self._conninfo) as seeing:
+            seeing.isolation_level = IsolationLevel.REPEATABLE_READ
+            with seeing.transaction():
+                with holding.transaction():
+                    holding.execute(_HOLD_LIVE)
+                    self._catch_up()
+                    places = [_Place(*row) for row in seeing.execute(_SIDES)]
+                if len({(each.position, each.rules, each.zone) for each in places}) > 1:
+                    raise Refused(
+                        "nothing-to-verify", "the two sides are not at one position",
+                        hint="run qledger rebuild --verify again",
+                    )  # fmt: skip
+                found = differences(seeing)
+        if found:
+            self._connection.execute(_FORGET_PARTS)
+            first = "".join(f"\n  {each}" for each in found)
+            raise Refused(
+                "rebuild-differs", f"the rebuilt tables differ from the live ones:{first}\n",
+                hint="the live tables stay; run qledger rebuild to replace them",
+            )  # fmt: skip
+        self._advance("Comparing", 1, 1)
+
+    def swap(self) -> int:
+        """Let the new side go live; the live one is held still for the last few events."""
+        self._catch_up()
+        with self._connection.transaction():
+            self._connection.execute(_HOLD_BOTH)
+            self._catch_up()
+            self._connection.execute(_SWAP, {"side": self.side})
+            self._connection.execute(_FORGET_PARTS)
+            self._connection.execute(_NOTIFY)
+            _beside, live = self._places()
+        return live.position
+
+    def _places(self) -> tuple[_Place, _Place]:
+        """The side beside and the live one."""
+        beside, live = (_Place(*row) for row in self._connection.execute(_SIDES))
+        return beside, live
+
+    def _one(self, query: LiteralString, *parameters: object) -> int:
+        row = self._connection.execute(query, parameters).fetchone()
+        assert row is not None  # noqa: S101 - each of these queries gives one row
+        return int(row[0])
