@@ -1,36 +1,67 @@
 """What every door does first: reach the ledger, resolve the basis, open the book.
 
-Law: an answer is made from one `Book`, whose basis was resolved once.
+Law: an answer is made from one `Book`, whose basis was resolved once. A door shows what its
+principal may read, and nothing else: every book that it opens has their scope.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cache
 
+from api.access import policy
+from api.access.commands import Now
+from api.access.policy import Operation
+from api.access.principals import ANYBODY
+from api.access.readings import Asking
 from api.asof import AsOf, resolve
 from ledger.config import Settings
 from ledger.domain.basis import Basis
 from ledger.domain.times import format_instant
 from ledger.store import log
-from ledger.store.database import Database
+from ledger.store.database import Connection, Database
 from ledger.store.log import Head
 from projections.book import Book, Origin
+from projections.discreet import DiscreetReader
+from projections.fold.claims import claimed_deal
 from projections.reader import LogReader, Present
+from projections.scope import Scope
 
 NOW = AsOf()
 
 
 class Door:
-    """Opens books on one database."""
+    """Opens books on one database.
 
-    def __init__(self, database: Database, settings: Settings) -> None:
-        self._database = database
+    Args:
+        database: where the log is.
+        settings: of the installation.
+        asking: who asks; by default anybody, who may see everything.
+    """
+
+    def __init__(
+        self, database: Database, settings: Settings, asking: Asking | None = None
+    ) -> None:
+        self.database = database
         self._settings = settings
+        self.asking = asking or Asking(ANYBODY)
+
+    def seen_by(self, asking: Asking) -> Door:
+        """The same door as the one who asks sees it."""
+        return Door(self.database, self._settings, asking)
+
+    def check(self, operation: Operation) -> None:
+        """Refuse what the one who asks may not do.
+
+        Raises:
+            Forbidden: `forbidden`.
+        """
+        policy.check(self.asking.principal, operation)
 
     def head(self) -> Head:
         """The end of the log."""
-        with self._database.connection() as connection:
+        with self.database.connection() as connection:
             return log.head(connection)
 
     def resolve(self, asked: AsOf) -> Basis:
@@ -38,10 +69,14 @@ class Door:
 
         Raises:
             InvalidInput, NotFound: see `api.asof.resolve`.
+            Forbidden: `forbidden`.
         """
-        with self._database.connection() as connection:
+        self.check(Operation.READ)
+        with self.database.connection() as connection:
             reader = LogReader(connection)
-            return resolve(asked, reader.present(), reader)
+            basis = resolve(asked, reader.present(), reader)
+        self._note(basis)
+        return basis
 
     def instant(self, spelt: str, basis: Basis) -> str:
         """A time that is not a basis, such as the end of what is looked ahead to, as an instant.
@@ -49,16 +84,20 @@ class Door:
         Raises:
             InvalidInput: `invalid-as-of`.
         """
-        with self._database.connection() as connection:
+        with self.database.connection() as connection:
             reader = LogReader(connection)
             ahead = resolve(AsOf(as_of=spelt), Present(basis.known_at, basis.horizon), reader)
         return format_instant(ahead.valid_at)
 
     @contextmanager
     def book_at(self, basis: Basis) -> Iterator[Book]:
-        """A book at a basis that is resolved already."""
-        with self._database.connection() as connection:
-            yield self._book(LogReader(connection), basis)
+        """A book at a basis that is resolved already.
+
+        Raises:
+            Forbidden: `forbidden`.
+        """
+        with self.database.connection() as connection:
+            yield self._book(connection, basis)
 
     @contextmanager
     def books(self, *questions: AsOf) -> Iterator[list[Book]]:
@@ -66,15 +105,16 @@ class Door:
 
         Raises:
             InvalidInput, NotFound: see `api.asof.resolve`.
+            Forbidden: `forbidden`.
         """
         with ExitStack() as stack:
             books = []
             present: Present | None = None
             for asked in questions:
-                connection = stack.enter_context(self._database.connection())
+                connection = stack.enter_context(self.database.connection())
                 reader = LogReader(connection)
                 present = present or reader.present()
-                books.append(self._book(reader, resolve(asked, present, reader)))
+                books.append(self._book(connection, resolve(asked, present, reader)))
             yield books
 
     @contextmanager
@@ -83,5 +123,39 @@ class Door:
         with self.books(asked) as (book,):
             yield book
 
-    def _book(self, reader: LogReader, basis: Basis) -> Book:
-        return Book(Origin(reader, self._database.url, self._settings.workers), basis)
+    def now(self) -> Now:
+        """What is in the scope of the one who asks now: on what they may write."""
+
+        def scope() -> Scope:
+            with self._present() as book:
+                return book.scope
+
+        def accounts() -> frozenset[str]:
+            with self._present() as book:
+                deals = (claimed_deal(id_, events, book.valid_at) for id_, events in book.claims())
+                return frozenset(d.account for d in deals if d is not None and d.account)
+
+        return Now(cache(scope), cache(accounts))
+
+    @contextmanager
+    def _present(self) -> Iterator[Book]:
+        with self.database.connection() as connection:
+            clock, head = LogReader(connection).present()
+            yield self._scoped(connection, Basis(clock, clock, head))
+
+    def _book(self, connection: Connection, basis: Basis) -> Book:
+        self.check(Operation.READ)
+        self._note(basis)
+        return self._scoped(connection, basis)
+
+    def _scoped(self, connection: Connection, basis: Basis) -> Book:
+        principal = self.asking.principal
+        discreet = not policy.reads_personal_data(principal)
+        reader = DiscreetReader(connection) if discreet else LogReader(connection)
+        book = Book(Origin(reader, self.database.url, self._settings.workers), basis)
+        book.scope = policy.scope_of(principal, lambda: book.chart)
+        return book
+
+    def _note(self, basis: Basis) -> None:
+        policy.check_basis(self.asking.principal, basis)
+        self.asking.note(basis)

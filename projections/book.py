@@ -1,6 +1,7 @@
-"""The book at a basis: every question about it, answered from the log.
+"""The book at a basis: every question about it, answered from the log or from what is kept of it.
 
-Law: a `Book` depends on nothing but the log and its basis. Asked twice, it gives the same answer;
+Law: a `Book` depends on nothing but the log and its basis. Asked twice, it gives the same answer,
+whether it is folded from the log or read from tables that say the same (`tables.serving`);
 so what its questions share - settings, people, playbooks, the evidence on accounts - is read once.
 """
 
@@ -8,9 +9,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
+from enum import StrEnum
 from functools import cached_property
+from operator import itemgetter
 from typing import NamedTuple
 
 from ledger.domain.basis import Basis, everything_known
@@ -18,67 +22,128 @@ from ledger.domain.calendar import FiscalCalendar, Period
 from ledger.domain.deal import CLAIM_TYPES
 from ledger.domain.errors import NotFound
 from ledger.domain.events import (
+    CATALOGUE,
     SETTINGS_STREAM,
     Event,
+    PersonAssessed,
     StageClaimed,
     is_stream,
     stream_id,
     stream_name,
 )
 from ledger.domain.times import Instant, format_instant
-from projections.fold.calls import calls_at
+from projections.fold.calls import Call, calls_at
+from projections.fold.claims import claimed_deal
 from projections.fold.people import Chart, Organisation, Person, accounts_at, chart_of, people_at
 from projections.fold.qualification import QUALIFYING_TYPES
 from projections.fold.rulebook import PlaybookHistory, Review, reviews_at
 from projections.fold.settings import LedgerSettings, settings_at
-from projections.forecast import Directory, Forecast, check_group_by, tally_calls
+from projections.forecast import (
+    BY_PERSON,
+    Directory,
+    Forecast,
+    Tally,
+    check_group_by,
+    tally_calls,
+)
 from projections.parallel import EVENTS_PER_WORKER_MIN, Job, tally_all
 from projections.qualified import BookDeal, Judge
-from projections.reader import NEXT, LogReader, StreamRange, category_range, claims_of
+from projections.reader import NEXT, FirstAmount, LogReader, StreamRange, category_range
+from projections.scope import EVERYTHING, Scope
+from projections.tables.reading import tally_from_tables
+from projections.tables.serving import Tables, tables_at
 
 _DIMENSIONS_OF_THE_DEAL = frozenset(
     {"owner", "stage", "gate", "category", "currency", "outcome", "account"}
 )
 """Dimensions that need nobody else's record."""
 
+DEAL_TYPES = frozenset(model.type for model in CATALOGUE["deal"])
+"""All that can be recorded of a deal."""
+
+
+class MadeFrom(StrEnum):
+    """What an answer was made from; it is the same either way."""
+
+    TABLES = "tables"
+    LOG = "log"
+
 
 class Origin(NamedTuple):
-    """Where a book is read from: a reader, what a worker connects with, how many may work."""
+    """Where a book is read from.
+
+    Args:
+        reader: of the log.
+        conninfo: what a worker connects with.
+        workers: how many processes may fold.
+        by_tables: whether the tables answer where they may; else everything is folded.
+    """
 
     reader: LogReader
     conninfo: str
     workers: int = 1
+    by_tables: bool = True
 
 
 class Book:
-    """The book of deals at a basis."""
+    """The book of deals at a basis.
 
-    def __init__(self, origin: Origin, basis: Basis) -> None:
+    Args:
+        origin: where it is read from.
+        basis: all that its answers depend on.
+        scope: whose deals, calls and assessments are in it; all others are as if they did not
+            exist.
+    """
+
+    def __init__(self, origin: Origin, basis: Basis, scope: Scope = EVERYTHING) -> None:
         self._origin = origin
+        self.scope = scope
         self._reader = origin.reader
         self.basis = basis
         self.valid_at = format_instant(basis.valid_at)
+        self.made_from: MadeFrom | None = None
+        """What the last answer was made from that the tables could give; no part of any answer."""
 
     @cached_property
     def settings(self) -> LedgerSettings:
         """Calendar, reporting currency and rates at the basis."""
-        return settings_at(
-            self._reader.stream(self.basis, SETTINGS_STREAM),
-            self.valid_at,
-            first_currency=self._reader.first_currency(self.basis),
-        )
+        found = settings_at(self.settings_events, self.valid_at, first_currency=None)
+        if found.reporting_currency is None:
+            currency = self._reader.first_currency(self.basis)
+            found = replace(found, reporting_currency=currency)
+        return found
+
+    @property
+    def settings_events(self) -> list[Event]:
+        """The visible events of the settings."""
+        return self._reader.stream(self.basis, SETTINGS_STREAM)
+
+    @property
+    def first_amount(self) -> FirstAmount | None:
+        """The first amount of a deal: until one is set, its currency is the reporting currency."""
+        return self._reader.first_amount(self.basis)
 
     @cached_property
     def directory(self) -> Directory:
         """People and accounts at the basis."""
-        accounts = self._reader.events(self.basis, "account", ("account-opened", "account-revised"))
-        return Directory(self.people, accounts_at(accounts, self.valid_at), self.settings.calendar)
+        accounts = accounts_at(self.account_events, self.valid_at)
+        return Directory(self.people, accounts, self.settings.calendar)
+
+    @property
+    def account_events(self) -> list[Event]:
+        """The visible events that say what accounts are."""
+        return self._reader.events(self.basis, "account", ("account-opened", "account-revised"))
 
     @cached_property
     def people(self) -> dict[str, Person]:
         """Everybody who ever joined, as they are at the basis, by id."""
+        return people_at(self.people_events, self.valid_at)
+
+    @property
+    def people_events(self) -> list[Event]:
+        """The visible events that say who people are and to whom they report."""
         types = ("person-joined", "person-reassigned", "person-left")
-        return people_at(self._reader.events(self.basis, "person", types), self.valid_at)
+        return self._reader.events(self.basis, "person", types)
 
     def directory_of(self, organisation: Organisation) -> Directory:
         """The same with people as they were at the basis, or as they are.
@@ -101,10 +166,20 @@ class Book:
             return self
         last = self._reader.at_positions([self.basis.horizon])[self.basis.horizon]
         recorded_at = datetime.fromisoformat(last["recorded_at"])
-        return Book(self._origin, self._at(recorded_at))
+        as_is = Book(self._origin, self._at(recorded_at), self.scope)
+        if self.scope.superior is not None:
+            as_is.scope = self.scope.also_at(as_is.chart)
+        return as_is
+
+    def at(self, basis: Basis) -> Book:
+        """The book at another basis, read from the same place; a team is what it is there."""
+        other = Book(self._origin, basis, self.scope)
+        if self.scope.superior is not None:
+            other.scope = self.scope.there(other.chart)
+        return other
 
     def _at(self, instant: Instant) -> Basis:
-        return replace(self.basis, valid_at=instant, known_at=instant)
+        return self.basis.at(instant, instant)
 
     @cached_property
     def chart(self) -> Chart:
@@ -147,7 +222,8 @@ class Book:
             NotFound: `unknown-deal`.
         """
         stream = stream_name("deal", deal_id)
-        events = self._reader.stream(self.basis, stream) if is_stream(stream) else []
+        found = self._reader.stream(self.basis, stream) if is_stream(stream) else []
+        events = self._in_scope(deal_id, found)
         if not events:
             raise NotFound(
                 "unknown-deal",
@@ -155,6 +231,30 @@ class Book:
                 hint="it may have become known later: ask with a later known_at",
             )
         return events
+
+    def _in_scope(self, deal_id: str, events: list[Event]) -> list[Event]:
+        """What the scope shows of the events of a deal; nothing of a deal that it does not hold."""
+        if not self.scope.is_limited:
+            return events
+        claimed = claimed_deal(deal_id, events, self.valid_at)
+        if claimed is None or not self.scope.holds(claimed.owner):
+            return []
+        return self.scope.of_their_time(events, self.valid_at)
+
+    def _streams(
+        self, streams: StreamRange, types: Collection[str]
+    ) -> Iterator[tuple[str, list[Event]]]:
+        """The deals in scope with their events of some types, among them those of claims."""
+        owners = self.scope.owners
+        every = (
+            self._reader.streams(self.basis, streams, types)
+            if owners is None
+            else self._reader.owned_streams(self.basis, streams, types, owners)
+        )
+        for stream, found in every:
+            events = self._in_scope(stream_id(stream), found)
+            if events:
+                yield stream, events
 
     def deal(self, deal_id: str) -> BookDeal:
         """A deal: what is claimed of it, and what its evidence supports.
@@ -173,7 +273,20 @@ class Book:
 
     def claims(self) -> Iterator[tuple[str, list[Event]]]:
         """Every deal's stream with the events that claims depend on, in the order of names."""
-        return claims_of(self._reader, self.basis, category_range("deal"))
+        return self._streams(category_range("deal"), CLAIM_TYPES)
+
+    def histories(self, *, only: str | None = None) -> Iterator[tuple[str, list[Event]]]:
+        """Every deal's stream with the events that its states depend on, in the order of names.
+
+        Args:
+            only: the one deal of this id.
+        """
+        streams = category_range("deal")
+        if only is not None:
+            if not is_stream(stream_name("deal", only)):
+                return iter(())
+            streams = StreamRange(stream_name("deal", only), stream_name("deal", only) + NEXT)
+        return self._streams(streams, self._types)
 
     @property
     def calendar(self) -> FiscalCalendar:
@@ -199,7 +312,7 @@ class Book:
             streams = streams._replace(first=stream_name("deal", after) + NEXT)
         if only is not None:
             streams = StreamRange(stream_name("deal", only), stream_name("deal", only) + NEXT)
-        for stream, events in self._reader.streams(self.basis, streams, self._types):
+        for stream, events in self._streams(streams, self._types):
             deal = BookDeal.fold(stream_id(stream), events, self.judge)
             if deal is not None:
                 yield deal
@@ -208,13 +321,77 @@ class Book:
         """The visible events of some types, and the acts on them, by the id of their stream.
 
         Args:
-            category: deal, account, playbook, person or period.
+            category: deal, account, playbook or person; for calls see `calls`.
             types: event types.
         """
-        return by_stream_id(self._reader.events(self.basis, category, types))
+        found = by_stream_id(self._reader.events(self.basis, category, types))
+        if category == "deal" and self.scope.is_limited:
+            return {
+                deal: self.scope.of_their_time(found[deal], self.valid_at)
+                for deal in self._deal_ids
+                if deal in found
+            }
+        if category == "person" and PersonAssessed.type in types:
+            return {who: found[who] for who in found if self.scope.tells_assessments_of(who)}
+        assert category != "period" or not self.scope.is_limited  # noqa: S101 - calls have an owner
+        return found
 
-    def period_events(self, period: Period) -> list[Event]:
-        """The visible events of a period: calls, adjustments, quotas."""
+    def streams(
+        self, category: str, types: Collection[str], *, first: str | None = None, only: bool = False
+    ) -> Iterator[tuple[str, list[Event]]]:
+        """Streams of deals or accounts with their events of some types, in the order of names.
+
+        Args:
+            category: deal or account.
+            types: event types; for deals, those that claims depend on among them.
+            first: the name of a stream: it and those behind it.
+            only: of these, that one alone.
+        """
+        streams = category_range(category)
+        if first is not None:
+            streams = streams._replace(first=max(streams.first, first))
+        if only:
+            streams = streams._replace(end=streams.first + NEXT)
+        if category == "deal":
+            return self._streams(streams, types)
+        return self._reader.streams(self.basis, streams, types)
+
+    def log(
+        self, *, after: int = 0, stream: str | None = None, types: Collection[str] | None = None,
+        whole: bool = True,
+    ) -> Iterator[Event]:  # fmt: skip
+        """The events that the basis sees, in the order of positions; in a limited scope, of deals.
+
+        Args:
+            after: only events behind this position.
+            stream: only events of this stream.
+            types: only events of these types.
+            whole: whether all of them is wanted, or only what the log's columns say.
+        """
+        if not self.scope.is_limited:
+            return self._reader.log(self.basis, after, stream, types, whole=whole)
+        found = [
+            event
+            for name, events in self._streams(category_range("deal"), DEAL_TYPES)
+            for event in events
+            if stream in {None, name}
+            and event["position"] > after
+            and (types is None or event["type"] in types)
+        ]
+        return iter(sorted(found, key=itemgetter("position")))
+
+    @cached_property
+    def _deal_ids(self) -> list[str]:
+        """The deals in scope, in order."""
+        return [stream_id(stream) for stream, _events in self.claims()]
+
+    def calls(self, period: Period) -> list[Call]:
+        """The calls of a period by those in scope, and what their superiors made of them."""
+        found = calls_at(self.call_events(period), self.valid_at, self.superiors)
+        return [call for call in found if self.scope.holds(call.person)]
+
+    def call_events(self, period: Period) -> list[Event]:
+        """The visible events of a period, whoever made the calls in them; see `calls`."""
         return self._reader.stream(self.basis, stream_name("period", period.name))
 
     def causes(self, positions: set[int]) -> dict[int, Event]:
@@ -251,19 +428,53 @@ class Book:
             InvalidInput: `invalid-dimension`, `too-many-dimensions`.
         """
         group_by = check_group_by(group_by)
-        alone = _DIMENSIONS_OF_THE_DEAL.issuperset(group_by)
-        directory = Directory(calendar=self.settings.calendar)
-        if not alone:
-            directory = self.directory_of(organisation)
+        directory = self._directory_for(group_by, organisation)
+        with self.tables() as tables:
+            if tables is not None:
+                tally = tally_from_tables(tables, self.basis, period, group_by, directory)
+        if tables is None:
+            tally = self._folded(period, group_by, directory)
+        self.made_from = MadeFrom.LOG if tables is None else MadeFrom.TABLES
+        tally.merge(tally_calls(self.calls(period), group_by, directory))
+        return Forecast(self.basis, period, self.settings, group_by, tally, organisation)
+
+    @contextmanager
+    def tables(self) -> Iterator[Tables | None]:
+        """The read models, where they may answer at the basis; None where the log is folded.
+
+        They hold everybody's deals: a book of limited scope is folded.
+        """
+        if not self._origin.by_tables or self.scope.is_limited:
+            yield None
+            return
+        zone = self.calendar.time_zone
+        with tables_at(self._reader, self.basis, zone) as tables:
+            yield tables
+
+    def _directory_for(self, group_by: tuple[str, ...], organisation: Organisation) -> Directory:
+        """The directory as far as some dimensions need it."""
+        needs_people, needs_accounts = self.needed_for(group_by)
+        if needs_accounts:
+            return self.directory_of(organisation)
+        if needs_people:
+            book = self if organisation is Organisation.AS_WAS else self.as_is
+            return Directory(book.people, calendar=self.calendar)
+        return Directory(calendar=self.calendar)
+
+    @staticmethod
+    def needed_for(group_by: tuple[str, ...]) -> tuple[bool, bool]:
+        """Whether dimensions need people's records, and whether they need those of accounts."""
+        others = set(group_by) - _DIMENSIONS_OF_THE_DEAL
+        return not BY_PERSON.isdisjoint(others), bool(others - BY_PERSON)
+
+    def _folded(self, period: Period, group_by: tuple[str, ...], directory: Directory) -> Tally:
+        """The tally of a period, folded from the log on all cores."""
         types = self._types if "stage" in group_by else self._types - {StageClaimed.type}
         jobs = [
-            Job(self.basis, part, types, period, group_by, directory, self.judge)
+            Job(self.basis, part, types, period, group_by, directory, self.judge, self.scope)
             for part in self._parts()
         ]
-        tally = tally_all(self._reader, self._origin.conninfo, jobs)
-        calls = calls_at(self.period_events(period), self.valid_at, self.superiors)
-        tally.merge(tally_calls(calls, group_by, directory))
-        return Forecast(self.basis, period, self.settings, group_by, tally, organisation)
+        return tally_all(self._reader, self._origin.conninfo, jobs)
 
     def _parts(self) -> list[StreamRange]:
         horizon = self.basis.horizon

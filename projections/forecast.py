@@ -40,6 +40,9 @@ DEAL_MEASURES = ("claimed", "evidenced", "weighted", "closed")
 CALL_DIMENSIONS = frozenset({"owner", "manager", "team", "category", "currency"})
 """What a call can be grouped by: it names a person, not a deal."""
 
+BY_PERSON = frozenset({"manager", "team"})
+"""Dimensions that the owner's record tells."""
+
 GROUPS_MAX = 50_000
 
 GroupKey: TypeAlias = tuple[str | None, ...]
@@ -178,7 +181,7 @@ def deal_dimension(deal: ClaimedDeal, dimension: str, directory: Directory) -> s
         case "owner":
             return deal.owner
         case "manager" | "team":
-            return _of_person(deal.owner, dimension, directory)
+            return person_dimension(deal.owner, dimension, directory)
         case "stage":
             return deal.stage
         case "category":
@@ -195,7 +198,8 @@ def deal_dimension(deal: ClaimedDeal, dimension: str, directory: Directory) -> s
             return own if own is not None or account is None else account.dimensions.get(dimension)
 
 
-def _of_person(person_id: str | None, dimension: str, directory: Directory) -> str | None:
+def person_dimension(person_id: str | None, dimension: str, directory: Directory) -> str | None:
+    """A person's manager or team, as the directory has it."""
     person = directory.people.get(person_id or "")
     if person is None:
         return None
@@ -213,7 +217,7 @@ def tally_calls(calls: Iterable[Call], group_by: tuple[str, ...], directory: Dir
                 continue
             values = {"owner": call.person, "category": call.category, "currency": amount.currency}
             group = tuple(
-                values[each] if each in values else _of_person(call.person, each, directory)
+                values[each] if each in values else person_dimension(call.person, each, directory)
                 for each in group_by
             )
             tally.add((group, measure, call.category), amount, deals=0)

@@ -23,6 +23,7 @@ from ledger.domain.events import stream_id
 from projections.forecast import Directory, Tally, tally_deals
 from projections.qualified import BookDeal, Judge
 from projections.reader import LogReader, StreamRange
+from projections.scope import EVERYTHING, Scope
 
 EVENTS_PER_WORKER_MIN = 100_000
 """Below this, starting another process costs more than it saves."""
@@ -38,6 +39,7 @@ class Job(NamedTuple):
     group_by: tuple[str, ...]
     directory: Directory
     judge: Judge
+    scope: Scope = EVERYTHING
 
 
 def tally(reader: LogReader, job: Job) -> Tally:
@@ -46,7 +48,8 @@ def tally(reader: LogReader, job: Job) -> Tally:
         BookDeal.fold(stream_id(stream), events, job.judge)
         for stream, events in reader.deals_due(job.basis, job.streams, job.types, job.period)
     )
-    deals = (deal for deal in folded if deal is not None)
+    holds = job.scope.holds
+    deals = (deal for deal in folded if deal is not None and holds(deal.claimed.owner))
     with _no_cycles():
         return tally_deals(deals, job.period, job.group_by, job.directory)
 

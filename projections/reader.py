@@ -15,16 +15,16 @@ from typing import Any, LiteralString, NamedTuple
 import orjson
 import psycopg
 from psycopg import Connection
+from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow, tuple_row
 
 from ledger.domain.basis import Basis
 from ledger.domain.calendar import Period
-from ledger.domain.deal import CLAIM_TYPES
 from ledger.domain.envelope import complete, decode
 from ledger.domain.errors import NotFound
-from ledger.domain.events import Event
+from ledger.domain.events import DealOpened, DealRevised, Event
 from ledger.domain.history import ACTS
-from ledger.domain.times import Instant
+from ledger.domain.times import Instant, format_instant
 
 STREAMS_PER_BATCH = 1000
 POSITIONS_PER_LOOK: LiteralString = "2000"
@@ -56,6 +56,17 @@ _DEALS_DUE: LiteralString = f"""
     ORDER BY stream
 """
 
+# Of the deals, only those that name one of some owners: who owns a deal was claimed in these bytes,
+# which cannot stand within a JSON string. Whether they own it at the basis, the fold alone knows.
+_STREAMS_OWNED: LiteralString = f"""
+    SELECT stream, string_agg(envelope, ','::bytea) FROM qledger.event
+    WHERE stream >= %(first)s AND stream < %(end)s AND type = ANY(%(types)s::text[]) AND {_VISIBLE}
+    GROUP BY stream
+    HAVING bool_or(type = ANY(%(owning)s::text[]) AND EXISTS (
+        SELECT FROM unnest(%(owners)s::bytea[]) AS owner WHERE position(owner IN envelope) > 0))
+    ORDER BY stream
+"""
+
 _STREAM: LiteralString = f"""
     SELECT envelope FROM qledger.event
     WHERE stream = %(stream)s AND {_VISIBLE} ORDER BY stream_version
@@ -81,6 +92,19 @@ _FIRST_AMOUNTS: LiteralString = f"""
 """
 
 
+_LOG_WHERE: LiteralString = f"""
+    FROM qledger.event
+    WHERE position > %(after)s AND {_VISIBLE}
+    AND (%(stream)s::text IS NULL OR stream = %(stream)s)
+    AND (%(types)s::text[] IS NULL OR type = ANY(%(types)s::text[]))
+    ORDER BY position
+"""
+_LOG: LiteralString = f"SELECT envelope {_LOG_WHERE}"
+_LOG_COLUMNS: LiteralString = f"""
+    SELECT position, event_id, stream, type, occurred_at, known_at, recorded_at, witnessed
+    {_LOG_WHERE}
+"""
+
 READER_ROLE = "qledger_reader"
 _AS_READER: LiteralString = """
     SELECT set_config('role', rolname, false) FROM pg_roles
@@ -97,6 +121,13 @@ class Present(NamedTuple):
 
     clock: Instant
     head: int
+
+
+class FirstAmount(NamedTuple):
+    """The first amount that the log says of a deal: its currency, and when it became known."""
+
+    currency: str
+    known_at: str
 
 
 NEXT = "\x01"
@@ -135,6 +166,23 @@ class LogReader:
             connection.execute(_AS_READER, [READER_ROLE])
             yield cls(connection)
 
+    @contextmanager
+    def one_state(self) -> Iterator[Connection[TupleRow] | None]:
+        """A transaction whose statements all see one state of the database, and only read.
+
+        Yields:
+            The connection in it; None while the connection is at work on something else.
+        """
+        if self._connection.info.transaction_status != TransactionStatus.IDLE:
+            yield None
+            return
+        self._connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        try:
+            yield self._connection
+        finally:
+            if not self._connection.broken:
+                self._connection.execute("COMMIT")  # what is prepared outlives no rollback
+
     def present(self) -> Present:
         """The database's clock and the last position."""
         return Present(*self._fetch(_PRESENT, {})[0])
@@ -160,6 +208,27 @@ class LogReader:
             "acts": sorted(ACTS),
         }
         return self._streams(_DEALS_DUE, basis, streams, types, days)
+
+    def owned_streams(
+        self,
+        basis: Basis,
+        streams: StreamRange,
+        types: Collection[str],
+        owners: Collection[str],
+    ) -> Iterator[tuple[str, list[Event]]]:
+        """As `streams`, without the deals that surely none of some people ever owned.
+
+        Args:
+            basis: what is seen.
+            streams: a range of deals.
+            types: event types, those that name owners among them.
+            owners: the people.
+        """
+        named = [b'"owner":' + orjson.dumps(owner) for owner in sorted(owners)]
+        owning = [DealOpened.type, DealRevised.type, *sorted(ACTS)]
+        return self._streams(
+            _STREAMS_OWNED, basis, streams, types, {"owners": named, "owning": owning}
+        )
 
     def _streams(
         self,
@@ -198,6 +267,33 @@ class LogReader:
         rows = self._fetch(_STREAM, {**_visible(basis), "stream": stream})
         return [decode(envelope) for (envelope,) in rows]
 
+    def log(
+        self, basis: Basis, after: int, stream: str | None, types: Collection[str] | None,
+        *, whole: bool,
+    ) -> Iterator[Event]:  # fmt: skip
+        """The visible events in the order of positions, a batch at a time.
+
+        Args:
+            basis: what is seen.
+            after: only events behind this position.
+            stream: only events of this stream.
+            types: only events of these types.
+            whole: whether all of them is wanted; else they lack what only the envelope says.
+        """
+        self._cursors += 1
+        name = f"log_{self._cursors}"
+        query = _LOG if whole else _LOG_COLUMNS
+        parameters = {
+            **_visible(basis),
+            "after": after,
+            "stream": stream,
+            "types": None if types is None else sorted(types),
+        }
+        with self._connection.transaction(), self._connection.cursor(name=name) as cursor:
+            cursor.itersize = STREAMS_PER_BATCH
+            for row in cursor.execute(query, parameters, binary=True):
+                yield decode(row[0]) if whole else _from_columns(row)
+
     def at_positions(self, positions: Collection[int]) -> dict[int, Event]:
         """The events at some positions.
 
@@ -214,13 +310,18 @@ class LogReader:
 
     def first_currency(self, basis: Basis) -> str | None:
         """The currency of the first visible deal event that says an amount; a correction may."""
+        found = self.first_amount(basis)
+        return None if found is None else found.currency
+
+    def first_amount(self, basis: Basis) -> FirstAmount | None:
+        """The first visible deal event that says an amount; a correction may."""
         for after in range(0, basis.horizon, int(POSITIONS_PER_LOOK)):
             for (envelope,) in self._fetch(_FIRST_AMOUNTS, {**_visible(basis), "after": after}):
-                said = decode(envelope)["payload"]
+                event = decode(envelope)
+                said = event["payload"]
                 amount = (said.get("payload") or said).get("amount")
                 if amount:
-                    currency: str = amount["currency"]
-                    return currency
+                    return FirstAmount(amount["currency"], event["known_at"])
         return None
 
     def split(self, streams: StreamRange, parts: int, horizon: int) -> list[StreamRange]:
@@ -239,11 +340,20 @@ class LogReader:
         return self._connection.execute(query, parameters, binary=True).fetchall()
 
 
-def claims_of(
-    reader: LogReader, basis: Basis, streams: StreamRange
-) -> Iterator[tuple[str, list[Event]]]:
-    """Every deal in a range with the visible events that claims depend on."""
-    return reader.streams(basis, streams, CLAIM_TYPES)
+def _from_columns(row: TupleRow) -> Event:
+    position, event_id, stream, kind, occurred_at, known_at, recorded_at, witnessed = row
+    event: Any = {
+        "position": position,
+        "event_id": str(event_id),
+        "stream": stream,
+        "type": kind,
+        "occurred_at": format_instant(occurred_at),
+        "known_at": format_instant(known_at),
+        "recorded_at": format_instant(recorded_at),
+        "witnessed": witnessed,
+    }
+    found: Event = event
+    return found
 
 
 def _visible(basis: Basis) -> dict[str, Any]:

@@ -7,14 +7,18 @@ in its `basis`, as CSV in the last columns of each row, as a table in the line b
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from api.asof import AsOf, parse_horizon
 from api.cli.output import Format, basis_line, brief, write_csv, write_json, write_line
 from projections.fold.people import Organisation
+
+if TYPE_CHECKING:
+    from projections.book import Book
 
 AsOfOption = Annotated[
     str | None,
@@ -149,6 +153,12 @@ def write_answer(
 def basis_rest(basis: Mapping[str, Any]) -> list[object]:
     """What a basis says besides its times, as `BASIS_REST` names it."""
     return [basis.get(name) for name in BASIS_REST]
+
+
+def note_made_from(book: Book) -> None:
+    """Say beside the answer what it was made from: the answer is the same either way."""
+    if book.made_from is not None:
+        sys.stderr.write(f"made from the {book.made_from}\n")
 
 
 def because(events: list[dict[str, Any]]) -> str:

@@ -18,6 +18,7 @@ from api.cli.asking import (
     asked_for,
     basis_rest,
     because,
+    note_made_from,
     question,
     question_without_judgement,
     write_answer,
@@ -47,6 +48,7 @@ def forecast(
     dimensions = tuple(part.strip() for part in group_by.split(",") if part.strip())
     with open_door() as door, door.book(asked) as book:
         answer = book.forecast(book.period(period), dimensions, organisation).as_dict()
+        note_made_from(book)
     if output is Format.JSON:
         write_json(answer)
     elif output is Format.CSV:
