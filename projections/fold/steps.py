@@ -1,10 +1,10 @@
 """How one change of a deal moves the amount of a period: the steps of a bridge.
 
 Law: a measure and a fiscal period say what of a deal's state is *in*: its amount while it is open,
-counts in the period, and its category (as claimed, or by evidence) is pipeline, best case or commit;
-for the measure `closed`, its amount once it is won and counts in the period. Omitted and closed are
-outside an open measure. A change from one state to another is taken apart into steps, in one way
-only, and the steps add up to what is in afterwards less what was in before:
+counts in the period, and has the category (as claimed, or by evidence) pipeline, best case or
+commit; for the measure `closed`, its amount once it is won and counts in the period. Omitted and
+closed are outside an open measure. A change from one state to another is taken apart into steps, in
+one way only, and the steps add up to what is in afterwards less what was in before:
 
 Out, at the amount before, by the first that is so:
 
@@ -219,7 +219,7 @@ def held(state: DealState | None, scope: Scope) -> Held:
     if state is None:
         return ABSENT
     measure = scope.measure
-    category = state.category if measure is Measure.CLAIMED else state.evidenced
+    category: str | None = state.category if measure is Measure.CLAIMED else state.evidenced
     if measure is Measure.CLOSED:
         category = Category.CLOSED
     elif category not in _RANK:

@@ -1,0 +1,225 @@
+"""What a step of a bridge opens into: the changes of deals that it is made of, and their events.
+
+Law: the amounts of the changes add up to the step, before any rounding; what exchange rates alone
+did (the revaluation) is no change of a deal. A change of the journal names the events by which it
+became known, or on which rested what lapsed. A restated one names the events that one of its two
+ends takes into account and the other does not; where both take the same, and only look from another
+day, those on which the evidence rested.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from ledger.domain.deal import CLAIM_TYPES
+from ledger.domain.errors import InvalidInput
+from ledger.domain.events import Event, stream_name
+from ledger.domain.history import ACTS
+from ledger.domain.money import format_amount, round_to_minor_unit
+from ledger.domain.times import format_instant
+from projections.book import Book
+from projections.bridge import check_bridge, converted_sum, reporting_currency
+from projections.fold.known_then import accounts_mentioned
+from projections.fold.states import STATE_TYPES, DealState
+from projections.fold.steps import Measure, Step, StepKind, change_of, month_of, steps
+from projections.movements import Between, Moved, hops
+from projections.paths import Leg
+from projections.qualified import BookDeal
+from projections.timeline import event_facts
+from projections.worlds import is_of_playbooks
+
+
+class Part(NamedTuple):
+    """What one change of a deal adds to a step."""
+
+    moved: Moved
+    parts: tuple[Step, ...]
+
+
+def opened(
+    between: Between,
+    measure: str,
+    step: str,
+    *,
+    first: int | None = None,
+    after: tuple[str, int] | None = None,
+) -> dict[str, Any]:
+    """The changes of deals that a step is made of.
+
+    Args:
+        between: the two books, and the fiscal period.
+        measure: claimed, evidenced, weighted or closed.
+        step: which step; see `projections.fold.steps.StepKind`.
+        first: how many changes at most; None is all.
+        after: only changes behind this one: a deal, and which of its changes (0, 1, 2 ...).
+
+    Returns:
+        JSON: `from`, `to`, `period`, `measure`, `step`, `currency`, and `changes` in the order of
+        deals: `deal`, `number` (which of the deal's changes in this step), `at` (None where
+        restated), `leg` (`journal`, `restated_from` or `restated_to`), `amount` in the reporting
+        currency, `by_currency`, `before`, `after`, `because`.
+
+    Raises:
+        InvalidInput: `invalid-measure`, `unknown-step`.
+    """
+    asked, _no_dimensions = check_bridge(measure, ())
+    if step not in tuple(StepKind):
+        raise InvalidInput(
+            "unknown-step",
+            f"a bridge has no step {step!r}",
+            where="step",
+            hint=f"it is one of {', '.join(StepKind)}",
+        )
+    page = list(_page(_parts(between, asked, StepKind(step)), first, after))
+    causes = {part.moved: _causes(between, asked, part.moved) for _number, part in page}
+    events = between.closing.causes({each for found in causes.values() for each in found})
+    return {
+        "from": between.opening.basis.as_dict(),
+        "to": between.closing.basis.as_dict(),
+        "period": between.period.name,
+        "measure": str(asked),
+        "step": step,
+        "currency": reporting_currency(between),
+        "changes": [
+            {
+                "deal": part.moved.deal_id,
+                "number": number,
+                "at": part.moved.hop.at,
+                "leg": str(part.moved.hop.leg),
+                **_amounts(between, part.parts),
+                "before": _side(part.moved.hop.before, asked),
+                "after": _side(part.moved.hop.after, asked),
+                "because": [event_facts(events[each]) for each in causes[part.moved]],
+            }
+            for number, part in page
+        ],
+    }
+
+
+def _parts(between: Between, measure: Measure, kind: StepKind) -> Iterator[Part]:
+    scope = between.scope(measure)
+    for moved in hops(between, measure):
+        hop = moved.hop
+        change = change_of(hop.before, hop.after, hop.move, scope)
+        if change is not None:
+            parts = tuple(part for part in steps(change, measure) if part.kind is kind)
+            if parts:
+                yield Part(moved, parts)
+
+
+def _page(
+    parts: Iterable[Part], first: int | None, after: tuple[str, int] | None
+) -> Iterator[tuple[int, Part]]:
+    """The parts of a page, each with its number among those of its deal."""
+    deal, number, given = "", -1, 0
+    for part in parts:
+        number = number + 1 if part.moved.deal_id == deal else 0
+        deal = part.moved.deal_id
+        if after is not None and (deal.encode(), number) <= (after[0].encode(), after[1]):
+            continue
+        if given == first:
+            return
+        given += 1
+        yield number, part
+
+
+def _amounts(between: Between, parts: Iterable[Step]) -> dict[str, Any]:
+    exact: dict[str, Decimal] = {}
+    for part in parts:
+        if part.currency is not None:
+            exact[part.currency] = exact.get(part.currency, Decimal(0)) + part.amount
+    total = converted_sum(exact, reporting_currency(between), between.closing.settings.rates)
+    return {
+        "amount": format_amount(total),
+        "by_currency": {
+            currency: format_amount(round_to_minor_unit(exact[currency], currency))
+            for currency in sorted(exact)
+        },
+    }
+
+
+def _side(state: DealState | None, measure: Measure) -> dict[str, Any] | None:
+    if state is None:
+        return None
+    amount, currency = state.amount, state.currency
+    spelt = None
+    if amount is not None and currency is not None:
+        spelt = format_amount(round_to_minor_unit(Decimal(amount), currency))
+    judged = measure in {Measure.EVIDENCED, Measure.WEIGHTED}
+    return {
+        "owner": state.owner,
+        "outcome": state.outcome,
+        "category": state.evidenced if judged else state.category,
+        "weight_percent": state.weight_percent if measure is Measure.WEIGHTED else None,
+        "month": (month_of(state.counts_on) or "")[:7] or None,
+        "amount": spelt,
+        "currency": currency,
+    }
+
+
+# --- why ----------------------------------------------------------------------------------------
+
+
+def _causes(between: Between, measure: Measure, moved: Moved) -> tuple[int, ...]:
+    if moved.hop.leg is Leg.JOURNAL:
+        return moved.hop.causes
+    first, second = _ends(between, moved.hop.leg)
+    judged = measure in {Measure.EVIDENCED, Measure.WEIGHTED}
+    types = STATE_TYPES if judged else CLAIM_TYPES | ACTS
+    taken, others = (_taken(end, moved.deal_id, types, judged) for end in (first, second))
+    differing = {event["position"] for event in taken} ^ {event["position"] for event in others}
+    return tuple(sorted(differing or _rested_on(between, moved.deal_id)))
+
+
+class _End(NamedTuple):
+    """One end of a restated change: what it sees is known by then, and looked at from a day."""
+
+    book: Book
+    valid_at: str
+    known_at: str
+
+
+def _ends(between: Between, leg: Leg) -> tuple[_End, _End]:
+    closing, span = between.closing, between.span
+    first, second = (
+        _End(book, book.valid_at, format_instant(book.basis.known_at))
+        for book in (between.opening, closing)
+    )
+    if span is not None and leg is Leg.RESTATED_FROM:
+        second = _End(closing, span.start, span.start)
+    elif span is not None:
+        first = _End(closing, span.end, span.end)
+    return first, second
+
+
+def _taken(end: _End, deal_id: str, types: frozenset[str], judged: bool) -> list[Event]:
+    """The events of a deal, of its accounts and of playbooks that an end takes into account."""
+    events = _events(end.book, deal_id)
+    if judged:
+        evidence = end.book.judge.account_evidence
+        mentioned = accounts_mentioned(events)
+        events = [*events, *(each for key in mentioned for each in evidence.get(key, ()))]
+        events += [each for each in end.book.playbook_events if is_of_playbooks(each)]
+    return [
+        event
+        for event in events
+        if (event["type"] in types or not event["stream"].startswith("deal:"))
+        and event["known_at"] <= end.known_at
+        and (event["type"] in ACTS or event["occurred_at"] <= end.valid_at)
+    ]
+
+
+def _events(book: Book, deal_id: str) -> list[Event]:
+    return [each for _stream, events in book.histories(only=deal_id) for each in events]
+
+
+def _rested_on(between: Between, deal_id: str) -> set[int]:
+    """The events that evidence rested on, at either end; else all that was said of the deal."""
+    for book in (between.opening, between.closing):
+        deal = BookDeal.fold(deal_id, _events(book, deal_id), book.judge)
+        if deal is not None and deal.verdict.causes:
+            return set(deal.verdict.causes)
+    own = _events(between.closing, deal_id) or _events(between.opening, deal_id)
+    return {event["position"] for event in own if event["stream"] == stream_name("deal", deal_id)}
