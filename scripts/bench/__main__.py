@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from scripts.bench import append, fold, forecast
+from scripts.bench import append, fold, forecast, growth, read_models
 
 
 def main(
@@ -19,6 +19,8 @@ def main(
     fold.main(seconds=seconds)
     forecast.main(deals=deals)
     forecast.main(deals=deals // 10, evidence=25)
+    read_models.main(deals=deals // 20, seconds=seconds, small=deals // 100)
+    growth.main(deals=[deals // 100, deals // 20], instants=5)
 
 
 if __name__ == "__main__":
