@@ -1,0 +1,1 @@
+"""Exports of flat tables as files."""

@@ -1,0 +1,135 @@
+"""Cursors of flat rows: where a page ended, in which answer, at which basis.
+
+Law: a cursor holds the basis of its answer, so that page two reads the same ledger as page one,
+whatever arrives in between, although both were asked with "now". Used with other arguments it is
+refused.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, NamedTuple, Self
+
+import orjson
+
+from ledger.domain.basis import Basis
+from ledger.domain.errors import InvalidInput
+from ledger.domain.times import format_instant
+from projections.rows.asking import Question
+from projections.rows.definition import Cell, Row
+
+CURSOR_CHARACTERS_MAX = 8_000
+
+
+class Asked(NamedTuple):
+    """What a cursor belongs to.
+
+    Args:
+        digest: of the arguments as they were given, without the page.
+        basis: of the answer.
+        order: the columns by which rows are sorted.
+    """
+
+    digest: str
+    basis: Basis
+    order: tuple[str, ...]
+
+    def cursor(self, row: Any) -> str:
+        """The cursor of a row, which has a column's cell under the column's name."""
+        return Cursor(self.digest, self.basis, tuple(getattr(row, n) for n in self.order)).spelt()
+
+
+def digest_of(question: Question, times: Mapping[str, Any]) -> str:
+    """What tells one set of arguments from another.
+
+    Args:
+        question: the table, filters and order.
+        times: what was said of the basis, as spelt.
+    """
+    order = [list(each) for each in question.order]
+    asked = [question.table.name, dict(question.given), order, dict(times)]
+    spelt = orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(spelt).hexdigest()[:16]
+
+
+class Cursor(NamedTuple):
+    """The last row of a page.
+
+    Args:
+        digest: see `digest_of`.
+        basis: of the answer.
+        cells: its cells in the columns of the order.
+    """
+
+    digest: str
+    basis: Basis
+    cells: Row
+
+    def spelt(self) -> str:
+        """The cursor as clients hold it."""
+        basis = self.basis
+        facts = [
+            format_instant(basis.valid_at),
+            format_instant(basis.known_at),
+            basis.horizon,
+            basis.witnessed_only,
+            basis.under,
+            basis.rules,
+        ]
+        whole = orjson.dumps([self.digest, facts, list(self.cells)])
+        return base64.urlsafe_b64encode(whole).decode()
+
+    @classmethod
+    def read(cls, text: str, question: Question, digest: str) -> Self:
+        """Read a cursor for a question.
+
+        Raises:
+            InvalidInput: `invalid-cursor`, `cursor-of-other-arguments`, `unknown-rules`.
+        """
+        try:
+            said, facts, cells = _parts(text)
+            valid_at, known_at, horizon, witnessed_only, under, rules = facts
+            _check_kinds(valid_at, known_at, horizon, witnessed_only, under, rules, cells)
+            instants = datetime.fromisoformat(valid_at), datetime.fromisoformat(known_at)
+            if any(each.tzinfo is None for each in instants):
+                raise ValueError(text)
+        except (ValueError, TypeError, binascii.Error):
+            raise InvalidInput(
+                "invalid-cursor", "no cursor of this ledger", where="after"
+            ) from None
+        if said != digest or len(cells) != len(question.full_order):
+            raise InvalidInput(
+                "cursor-of-other-arguments",
+                "the cursor belongs to other arguments",
+                where="after",
+                hint="give all arguments but first and after as they were for the first page",
+            )
+        basis = Basis(*instants, horizon, witnessed_only, under, rules)
+        return cls(digest, basis, tuple(cells))
+
+
+def _parts(text: str) -> list[Any]:
+    if len(text) > CURSOR_CHARACTERS_MAX:
+        raise ValueError(text)
+    parts = orjson.loads(base64.urlsafe_b64decode(text.encode()))
+    if not isinstance(parts, list):
+        raise TypeError(text)
+    return parts
+
+
+def _check_kinds(
+    valid_at: Any, known_at: Any, horizon: Any, witnessed_only: Any, under: Any, rules: Any,
+    cells: Any,
+) -> None:  # fmt: skip
+    kinds = (
+        (valid_at, str), (known_at, str), (horizon, int), (witnessed_only, bool),
+        (under, str | None), (rules, str), (cells, list),
+    )  # fmt: skip
+    if not all(isinstance(value, kind) for value, kind in kinds) or horizon < 0:
+        raise TypeError(horizon)
+    if not all(cell is None or isinstance(cell, Cell) for cell in cells):
+        raise TypeError(cells)

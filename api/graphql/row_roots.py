@@ -1,0 +1,140 @@
+"""The roots of flat rows, one for each table: scalar arguments in, a page of scalars out."""
+
+from __future__ import annotations
+
+from inspect import Parameter, Signature
+from typing import Annotated, Any
+
+import strawberry
+from starlette.concurrency import run_in_threadpool
+from strawberry.types import Info
+from strawberry.types.field import StrawberryField
+
+from api.access.policy import Operation
+from api.asof import AsOf
+from api.door import Door
+from api.graphql.row_answers import RowsAnswer
+from api.graphql.row_cursor import Asked, Cursor, digest_of
+from api.graphql.row_types import SCALARS, connection_type
+from api.graphql.scalars import AsOfTime, BigInt
+from ledger.domain.errors import InvalidInput
+from projections.rows.asking import PAGE_MAX, question
+from projections.rows.catalogue import TABLES
+from projections.rows.definition import Table, camel
+
+FIRST = 1_000
+"""How many rows a page has when nobody says."""
+
+_TIMES: dict[str, tuple[Any, str]] = {
+    "as_of": (AsOfTime, "On both axes: as of then, as known then; by default now."),
+    "valid_at": (AsOfTime, "Valid time alone: what had happened at the buyer by then."),
+    "known_at": (AsOfTime, 'Knowledge time alone: what was known by then; "now" is hindsight.'),
+    "hindsight": (bool, 'The same as knownAt: "now".'),
+    "horizon": (BigInt, "The last position to take into account."),
+    "witnessed_only": (bool, "Leave out what sources attested and this ledger did not see."),
+    "under": (str, "Judge by this playbook version, key@version, whatever was in force."),
+}
+_PAGING: dict[str, tuple[Any, str]] = {
+    "order_by": (
+        str,
+        "Columns by commas, - before one that descends: -amount,deal. By default the key.",
+    ),
+    "first": (int, f"How many rows a page has, from 1 to {PAGE_MAX}; by default {FIRST}."),
+    "after": (
+        str,
+        "The endCursor of the page before; it reads the ledger of that page.",
+    ),
+}
+
+
+def asked_of(given: dict[str, Any]) -> AsOf:
+    """What was said of the basis; taken out of the arguments.
+
+    Raises:
+        InvalidInput: `hindsight-and-known-at`.
+    """
+    times = {name: given.pop(name, None) for name in _TIMES}
+    if times["hindsight"] and times["known_at"] is not None:
+        raise InvalidInput(
+            "hindsight-and-known-at", "give hindsight or known_at, not both", where="hindsight"
+        )
+    return AsOf(
+        times["as_of"],
+        times["valid_at"],
+        "now" if times["hindsight"] else times["known_at"],
+        times["horizon"],
+        bool(times["witnessed_only"]),
+        times["under"],
+    )
+
+
+def _answer(door: Door, table: Table, given: dict[str, Any]) -> RowsAnswer:
+    if table.name == "events":
+        door.check(Operation.READ_EVENTS)
+    first, after = given.pop("first", None), given.pop("after", None)
+    order_by = given.pop("order_by", None)
+    first = FIRST if first is None else first
+    if not 1 <= first <= PAGE_MAX:
+        raise InvalidInput(
+            "invalid-page-size", f"first must be from 1 to {PAGE_MAX}", where="first"
+        )
+    asked = asked_of(given)
+    what = question(table, given, order_by)
+    digest = digest_of(what, asked._asdict())
+    cursor = None if after is None else Cursor.read(after, what, digest)
+    basis = door.resolve(asked) if cursor is None else cursor.basis
+    order = tuple(each.column for each in what.full_order)
+    return RowsAnswer(
+        door,
+        what,
+        Asked(digest, basis, order),
+        first,
+        None if cursor is None else cursor.cells,
+    )
+
+
+def _root(table: Table) -> StrawberryField:
+    connection = connection_type(table)
+
+    async def resolve(info: Info, **given: Any) -> Any:
+        return await run_in_threadpool(_answer, info.context["door"], table, given)
+
+    arguments = {
+        **_TIMES,
+        **{each.name: (SCALARS[each.kind], each.description) for each in table.arguments},
+        **_PAGING,
+    }
+    annotations = {
+        name: Annotated[kind | None, strawberry.argument(description=description)]
+        for name, (kind, description) in arguments.items()
+    }
+    shown: Any = resolve
+    shown.__name__ = table.root
+    shown.__annotations__ = {"info": Info, **annotations, "return": connection}
+    shown.__signature__ = Signature(
+        [
+            Parameter("info", Parameter.POSITIONAL_OR_KEYWORD, annotation=Info),
+            *(
+                Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+                for name, annotation in annotations.items()
+            ),
+        ],
+        return_annotation=connection,
+    )
+    field: StrawberryField = strawberry.field(
+        resolver=shown,
+        name=camel(table.root),
+        description=f"Flat rows for BI tools. {table.title}",
+    )
+    return field
+
+
+RowQueries = strawberry.type(
+    type(
+        "RowQueries",
+        (),
+        {"__annotations__": {}, **{table.root: _root(table) for table in TABLES.values()}},
+    ),
+    description="The roots of flat rows.",
+)
+"""What the query type has of them."""

@@ -1,0 +1,1 @@
+"""Flat tables for BI tools: what each is, and its rows at a basis."""

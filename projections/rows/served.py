@@ -1,0 +1,321 @@
+"""Rows of deals read from the tables that are kept: the same cells as the fold makes.
+
+Law: a statement is put together from constants of this module alone; what is asked goes in as
+parameters. The cells are spelt here as `telling` and `deals` spell them, half-even rounding and the
+order of JSON keys included; a test holds the two against each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date, timedelta
+from typing import Any, Final, LiteralString
+
+import orjson
+
+from ledger.domain.calendar import Period
+from projections.book import Book
+from projections.rows.deals import DEALS
+from projections.rows.definition import Cell, Row, Wanted, basis_cells
+from projections.rows.telling import Converter
+from projections.tables import stabbing
+from projections.tables.sides import on
+from projections.tables.stabbing import Point
+
+ROWS_PER_BATCH = 2_000
+_MONTH = timedelta(days=31)
+MONTHS_MAX = 240
+"""For days further apart, the whole book is looked through."""
+
+_SESSION: LiteralString = """
+    SET LOCAL jit = off; SET LOCAL work_mem = '64MB'; SET LOCAL datestyle = 'ISO, YMD'
+"""
+"""A book is sorted in memory; compiling a statement takes as long as running it."""
+
+_HALF_EVEN: LiteralString = """
+    CASE WHEN {x} - floor({x}) = 0.5 THEN 2 * round({x} * 0.5) ELSE round({x}) END
+    * %(unit)s::numeric
+"""
+_REPORTING: LiteralString = _HALF_EVEN.replace("{x}", "units.claimed")
+_WEIGHTED: LiteralString = _HALF_EVEN.replace("{x}", "units.weighted")
+_SHARED: LiteralString = """
+    CASE WHEN shared.dimensions IS NULL THEN s.dimensions
+        WHEN s.dimensions IS NULL THEN shared.dimensions
+        ELSE shared.dimensions || s.dimensions END
+"""
+
+_CELLS: Final[Mapping[str, LiteralString]] = {
+    "deal": "s.deal",
+    "deal_name": "s.name",
+    "account": "s.account",
+    "owner": "s.owner",
+    "manager": "person.manager",
+    "team": "person.team",
+    "category": "s.category",
+    "outcome": "s.outcome",
+    "counts_on": "s.counts_on::text",
+    "fiscal_quarter": """
+        CASE WHEN month.named_by BETWEEN 2 AND 9998
+            THEN lpad(month.named_by::text, 4, '0') || '-Q' || (month.months_in / 3 + 1)::text END
+    """,
+    "stage": "s.stage",
+    "amount": "s.amount::float8",
+    "amount_exact": "s.amount::text",
+    "currency": "s.currency",
+    "reporting_amount": "money.claimed::float8",
+    "reporting_amount_exact": "money.claimed::text",
+    "weighted_amount": "money.weighted::float8",
+    "weighted_amount_exact": "money.weighted::text",
+    "reporting_currency": "%(reporting_currency)s::text",
+    "close_date": "s.close_date::text",
+    "dimensions": f"nullif(({_SHARED})::text, '{{}}')",
+    "evidenced": "s.evidenced",
+    "stands_at": "s.gate",
+    "weight_percent": "s.weight_percent::integer",
+    "as_of": "%(as_of)s::text",
+    "basis_known_at": "%(basis_known_at)s::text",
+    "basis_position": "%(basis_position)s::bigint",
+    "basis_rules": "%(basis_rules)s::text",
+}  # fmt: skip
+"""How each column is read."""
+
+_CONDITIONS: Final[Mapping[str, LiteralString]] = {
+    "deal": "s.deal = %(deal)s",
+    "account": "s.account = %(account)s",
+    "owner": "s.owner = %(owner)s",
+    "manager": "person.manager = %(manager)s",
+    "team": "person.team = %(team)s",
+    "category": "s.category = %(category)s",
+    "outcome": "s.outcome = %(outcome)s",
+    "period": "s.counts_on BETWEEN %(first_day)s AND %(last_day)s",
+    "counts_from": "s.counts_on >= %(counts_from)s::date",
+    "counts_until": "s.counts_on <= %(counts_until)s::date",
+    "stage": "s.stage = %(stage)s",
+    "currency": "s.currency = %(currency)s",
+    "evidenced": "s.evidenced = %(evidenced)s",
+    "stands_at": "s.gate = %(stands_at)s",
+    "amount_from": "money.claimed::float8 >= %(amount_from)s",
+    "amount_until": "money.claimed::float8 <= %(amount_until)s",
+    "dimension": f"({_SHARED}) ->> %(dimension_name)s = %(dimension_value)s",
+}
+"""What each filter leaves in."""
+
+_JOINS: Final[Mapping[LiteralString, LiteralString]] = {
+    "person.": """
+        LEFT JOIN unnest(%(people)s::text[], %(managers)s::text[], %(teams)s::text[])
+            AS person (person, manager, team) ON person.person = s.owner
+    """,
+    "money.": f"""
+        LEFT JOIN unnest(%(currencies)s::text[], %(rates)s::numeric[]) AS rate (currency, rate)
+            ON rate.currency = s.currency
+        CROSS JOIN LATERAL (SELECT s.amount * rate.rate * %(units)s::numeric AS claimed,
+            s.amount * rate.rate * %(units)s::numeric * s.weight_percent * 0.01 AS weighted OFFSET 0
+        ) AS units
+        CROSS JOIN LATERAL (
+            SELECT {_REPORTING} AS claimed, {_WEIGHTED} AS weighted OFFSET 0
+        ) AS money
+    """,
+    "month.": """
+        CROSS JOIN LATERAL (SELECT date_part('year', s.counts_on)::integer AS year,
+            date_part('month', s.counts_on)::integer AS month OFFSET 0
+        ) AS calendar
+        CROSS JOIN LATERAL (SELECT
+            calendar.year + %(named_by_end)s - (calendar.month < %(start_month)s)::integer
+                AS named_by,
+            (calendar.month - %(start_month)s + 12) %% 12 AS months_in OFFSET 0
+        ) AS month
+    """,
+    "shared.": """
+        LEFT JOIN unnest(%(accounts)s::text[], %(account_dimensions)s::jsonb[])
+            AS shared (account, dimensions) ON shared.account = s.account
+    """,
+}
+"""What is joined, where a cell or a condition looks at it."""
+
+
+_HOLDING: LiteralString = """
+    s.valid_from <= %(valid_at)s AND s.valid_to > %(valid_at)s
+    AND s.known_from <= %(known_at)s AND s.known_to > %(known_at)s
+"""
+_WHOLE_BOOK: LiteralString = f"""
+    SELECT s.* FROM {{side}}.deal_state AS s WHERE {_HOLDING}
+"""
+_IN_MONTHS: LiteralString = f"""
+    SELECT s.* FROM {stabbing.MONTHS} {stabbing.AT_ONCE}
+"""
+_IN_MONTHS_TOO: Final[Mapping[LiteralString, LiteralString]] = {
+    each: f"{_IN_MONTHS} UNION ALL SELECT s.* FROM {stabbing.MONTHS} {each}"
+    for each in (stabbing.IN_HINDSIGHT, stabbing.IN_FORESIGHT)
+}
+"""Off the diagonal: what holds both it and the point, and what holds the point alone."""
+
+
+@contextmanager
+def rows_from_tables(
+    book: Book, given: Mapping[str, Cell], wanted: Wanted
+) -> Iterator[Iterator[Row] | None]:
+    """The rows of deals, all columns wide; None where the log must be folded.
+
+    Args:
+        book: the book at the basis.
+        given: filter values by name, checked.
+        wanted: the columns that will be looked at, none of which the fold alone says.
+    """
+    asked = _Asked(book, given, wanted)
+    with book.tables() as tables:
+        if tables is None:
+            yield None
+            return
+        cells = [_CELLS[name] if name in wanted.columns else "NULL" for name in asked.all_columns]
+        statement = asked.statement(cells)
+        tables.connection.execute(_SESSION)
+        with tables.connection.cursor(name="rows") as cursor:
+            cursor.itersize = ROWS_PER_BATCH
+            yield iter(cursor.execute(on(tables.side, statement), asked.parameters, binary=True))
+
+
+@contextmanager
+def copied_from_tables(
+    book: Book, given: Mapping[str, Cell], columns: Sequence[str]
+) -> Iterator[Iterator[memoryview] | None]:
+    """The rows of deals as lines of CSV without a head; None where the log must be folded.
+
+    Args:
+        book: the book at the basis.
+        given: filter values by name, checked.
+        columns: which columns, in order; none of them needs the fold.
+    """
+    asked = _Asked(book, given, Wanted(frozenset(columns), {}, {}))
+    with book.tables() as tables:
+        if tables is None:
+            yield None
+            return
+        tables.connection.execute(_SESSION)
+        statement: LiteralString = "COPY (" + asked.statement([_CELLS[name] for name in columns])
+        statement += ") TO STDOUT (FORMAT csv)"
+        with (
+            tables.connection.cursor() as cursor,
+            cursor.copy(on(tables.side, statement), asked.parameters) as copy,
+        ):
+            yield _chunks(copy)
+
+
+def _chunks(copy: Any) -> Iterator[memoryview]:
+    for line in copy:
+        yield memoryview(line)
+
+
+class _Asked:
+    """A question as SQL: everything that needs the log is read before the tables are.
+
+    Args:
+        book: the book at the basis.
+        given: filter values by name.
+        wanted: which columns are looked at, and behind which deal.
+    """
+
+    def __init__(self, book: Book, given: Mapping[str, Cell], wanted: Wanted) -> None:
+        basis = book.basis
+        self.all_columns = _COLUMNS
+        self._given = given
+        self._after = None if wanted.after is None else wanted.after[0]
+        self._bounds = _bounds(book, given)
+        self._point = Point(basis.valid_at, basis.known_at, _months(self._bounds))
+        self.parameters: dict[str, Any] = {
+            **self._point.parameters(),
+            **given,
+            **dict(zip(_BASIS, basis_cells(basis), strict=True)),
+            "after": self._after,
+        }
+        self._add_conversion(book)
+        self._add_calendar(book)
+        parts = [*(_CELLS[name] for name in wanted.columns), *(_CONDITIONS[name] for name in given)]
+        self._joins = [join for join in _JOINS if any(join in part for part in parts)]
+        self._add_joins(book)
+
+    def _add_conversion(self, book: Book) -> None:
+        converter = Converter(book.settings)
+        known = {currency for pair in book.settings.rates for currency in pair}
+        known |= {converter.currency} if converter.currency is not None else set()
+        rates = {currency: converter.rate(currency) for currency in sorted(known)}
+        rates = {currency: rate for currency, rate in rates.items() if rate is not None}
+        unit = converter.unit
+        self.parameters.update(
+            reporting_currency=converter.currency,
+            unit=unit,
+            units=None if unit is None else 1 / unit,
+            currencies=list(rates),
+            rates=list(rates.values()),
+        )
+
+    def _add_calendar(self, book: Book) -> None:
+        calendar = book.calendar
+        self.parameters.update(
+            start_month=calendar.start_month,
+            named_by_end=int(calendar.named_by == "end" and calendar.start_month > 1),
+            first_day=None if self._bounds is None else self._bounds[0],
+            last_day=None if self._bounds is None else self._bounds[1],
+        )
+        name, _, value = str(self._given.get("dimension", "")).partition("=")
+        self.parameters.update(dimension_name=name.strip(), dimension_value=value.strip())
+
+    def _add_joins(self, book: Book) -> None:
+        if "person." in self._joins:
+            people = list(book.people.values())
+            self.parameters.update(
+                people=[each.person_id for each in people],
+                managers=[each.manager for each in people],
+                teams=[each.team for each in people],
+            )
+        if "shared." in self._joins:
+            accounts = {
+                key: account.dimensions
+                for key, account in book.directory.accounts.items()
+                if account.dimensions
+            }
+            self.parameters.update(
+                accounts=list(accounts),
+                account_dimensions=[orjson.dumps(each).decode() for each in accounts.values()],
+            )
+
+    def statement(self, cells: Sequence[LiteralString]) -> LiteralString:
+        """The rows with some cells, in the order of deals."""
+        conditions: list[LiteralString] = [_CONDITIONS[name] for name in self._given]
+        if self._after is not None:
+            conditions.append("s.deal > %(after)s")
+        where: LiteralString = " AND ".join(["true", *conditions])
+        selected: LiteralString = ", ".join(cells)
+        joined: LiteralString = " ".join(_JOINS[join] for join in self._joins)
+        return (
+            "SELECT " + selected + " FROM (" + self._source() + ") AS s " + joined
+            + " WHERE " + where + " ORDER BY s.deal"
+        )  # fmt: skip
+
+    def _source(self) -> LiteralString:
+        if self._bounds is None or "deal" in self._given:
+            return _WHOLE_BOOK
+        added = self._point.added
+        return _IN_MONTHS if added is None else _IN_MONTHS_TOO[added]
+
+
+_BASIS = ("as_of", "basis_known_at", "basis_position", "basis_rules")
+_COLUMNS = tuple(DEALS.index)
+
+
+def _bounds(book: Book, given: Mapping[str, Cell]) -> tuple[date, date] | None:
+    """The days between which deals count that are asked for; None when they are not bounded."""
+    if "period" in given:
+        period = book.calendar.period(str(given["period"]))
+        return period.first_day, period.last_day
+    if {"counts_from", "counts_until"} <= given.keys():
+        first = date.fromisoformat(str(given["counts_from"]))
+        last = date.fromisoformat(str(given["counts_until"]))
+        return (first, last) if first <= last <= first + MONTHS_MAX * _MONTH else None
+    return None
+
+
+def _months(bounds: tuple[date, date] | None) -> list[date]:
+    if bounds is None:
+        return []
+    return stabbing.months_of(Period("", bounds[0].replace(day=1), bounds[1]))
