@@ -11,8 +11,8 @@ before it lead to, and all are recorded, or none.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
 from ledger.domain.command import Command, Playbooks
@@ -38,6 +38,14 @@ from ledger.store.ledger import Ledger
 
 ATTEMPTS_MAX = 20
 THIS_LEDGER = Source("qledger")
+
+Guard: TypeAlias = Callable[[Sequence[Event], Command], None]
+"""Whether the one who asks may: given the events of the stream and the command, it refuses or does
+nothing. It is asked on exactly the version of the stream on which the command is decided."""
+
+
+def _anybody(events: Sequence[Event], command: Command) -> None:
+    """The guard of a door that lets everybody do everything."""
 
 
 class Receipt(NamedTuple):
@@ -69,7 +77,7 @@ def record(
     occurred_at: Instant | None = None,
     event_id: UUID | None = None,
     expected_version: int | None = None,
-    source: Source = THIS_LEDGER,
+    guard: Guard = _anybody,
 ) -> Receipt:
     """Decide on a command and record the event it leads to.
 
@@ -81,10 +89,10 @@ def record(
         occurred_at: valid time; None is now, by the ledger's clock.
         event_id: makes a retry recognisable; made here where None.
         expected_version: the version of the stream that the caller has seen.
-        source: the system and record it comes from.
+        guard: whether the one who asks may; a retry of what is recorded asks nothing of it.
 
     Raises:
-        InvalidInput, Refused: see `ledger.domain.streams.decide`.
+        InvalidInput, Refused: see `ledger.domain.streams.decide`; and what the guard refuses.
         Conflict: `stream-moved`, `event-id-taken`.
     """
     if isinstance(payload, tuple):
@@ -95,11 +103,12 @@ def record(
         events = ledger.stream(stream)
         known = ledger.event(event_id)  # after the stream: what is in it is known
         happened = occurred_at or (_occurred_at(known) if known else now)
-        draft = Draft(stream, payload, event_id, actor, source, happened)
+        draft = Draft(stream, payload, event_id, actor, THIS_LEDGER, happened)
         if known is not None:
             return _recorded(ledger, draft._replace(payload=_as_recorded(payload, events)), None)
         playbooks = _playbooks(ledger, now)
         command = Command(stream, payload, actor, happened, now, playbooks)
+        guard(events, command)
         (decided,) = decide(events, command)
         version = len(events) if expected_version is None else expected_version
         try:
@@ -137,7 +146,7 @@ def record_together(
     occurred_at: Instant | None = None,
     correlation_id: UUID | None = None,
     expected_version: int | None = None,
-    source: Source = THIS_LEDGER,
+    guard: Guard = _anybody,
 ) -> list[Receipt]:
     """Decide on several commands in turn and record what they lead to in one act: all, or none.
 
@@ -151,7 +160,7 @@ def record_together(
             of the first time.
         correlation_id: what ties them together.
         expected_version: the version of the stream that the caller has seen.
-        source: the system and record they come from.
+        guard: as in `record`; it is asked about each.
 
     Returns:
         A receipt for each part, in order.
@@ -170,7 +179,7 @@ def record_together(
                 part.payload,
                 part.event_id,
                 actor,
-                source,
+                THIS_LEDGER,
                 part.occurred_at or occurred_at or (_occurred_at(each) if each else now),
                 causation_id=part.causation_id,
                 correlation_id=correlation_id,
@@ -180,7 +189,7 @@ def record_together(
         if any(each is not None for each in known):
             drafts = [d._replace(payload=_as_recorded(d.payload, events)) for d in drafts]
             return _recorded_together(ledger, drafts, None)
-        decided = _decided_in_turn(events, drafts, now, _playbooks(ledger, now))
+        decided = _decided_in_turn(events, drafts, now, _playbooks(ledger, now), guard)
         version = len(events) if expected_version is None else expected_version
         try:
             return _recorded_together(ledger, decided, version)
@@ -231,6 +240,7 @@ def hold_debrief(
     occurred_at: Instant | None = None,
     event_id: UUID | None = None,
     expected_version: int | None = None,
+    guard: Guard = _anybody,
 ) -> list[Receipt]:
     """Record a debrief in one act: each answer that is evidence, then the debrief that names them.
 
@@ -245,6 +255,7 @@ def hold_debrief(
         occurred_at: valid time of the debrief; None is now.
         event_id: the id of the `debrief-held`; made here where None.
         expected_version: the version of the deal's stream that the caller has seen.
+        guard: as in `record`.
 
     Returns:
         The receipts, that of the debrief last.
@@ -286,6 +297,7 @@ def hold_debrief(
         occurred_at=occurred_at,
         correlation_id=debrief_id,
         expected_version=expected_version,
+        guard=guard,
     )
 
 
@@ -297,6 +309,7 @@ def publish_playbook(
     effective_at: Instant | None = None,
     event_id: UUID | None = None,
     expected_version: int | None = None,
+    guard: Guard = _anybody,
 ) -> Receipt:
     """Publish a version of a playbook; one that is published already stays as it is.
 
@@ -308,6 +321,7 @@ def publish_playbook(
             version is in force already.
         event_id: makes a retry recognisable; made here where None.
         expected_version: the version of the stream that the caller has seen.
+        guard: as in `record`.
 
     Returns:
         The receipt; that of the earlier event, with `added` false, when the same version is there.
@@ -327,6 +341,7 @@ def publish_playbook(
             occurred_at=effective_at,
             event_id=event_id,
             expected_version=expected_version,
+            guard=guard,
         )
     except Refused as refusal:
         if refusal.code != "version-exists":
@@ -380,7 +395,11 @@ def _recorded(ledger: Ledger, draft: Draft, expected_version: int | None) -> Rec
 
 
 def _decided_in_turn(
-    events: Sequence[Event], drafts: Sequence[Draft], now: Instant, playbooks: Playbooks
+    events: Sequence[Event],
+    drafts: Sequence[Draft],
+    now: Instant,
+    playbooks: Playbooks,
+    guard: Guard,
 ) -> list[Draft]:
     """The drafts as decided, each on what those before it lead to."""
     so_far = list(events)
@@ -389,6 +408,7 @@ def _decided_in_turn(
         command = Command(
             draft.stream, draft.payload, draft.actor, draft.occurred_at, now, playbooks
         )
+        guard(so_far, command)
         (payload,) = decide(so_far, command)
         decided.append(draft._replace(payload=payload))
         position = so_far[-1]["position"] + 1 if so_far else 1

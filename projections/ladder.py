@@ -26,7 +26,7 @@ from ledger.domain.money import Money, format_amount
 from ledger.domain.times import end_of_day
 from projections.book import Book
 from projections.explain import opened
-from projections.fold.calls import Call, Step, calls_at
+from projections.fold.calls import Call, Step
 from projections.fold.settings import LedgerSettings
 from projections.forecast import Cell, Forecast
 from projections.reporting import converted, own_amount, rounded, spelled, summed
@@ -48,7 +48,7 @@ def ladder(book: Book, period: Period) -> dict[str, Any]:
         `levels`, `people` with called, adjusted and evidenced commit, what had been won and the
         outcome, and `unconverted`: the positions of numbers that have no rate.
     """
-    calls = calls_at(book.period_events(period), book.valid_at, book.superiors)
+    calls = book.calls(period)
     events = book.causes({cause for call in calls for cause in _causes(call)})
     settings = book.settings
     return {
@@ -171,6 +171,7 @@ def _people(book: Book, period: Period, calls: Sequence[Call]) -> list[dict[str,
     return [
         _person(owner, book, (told, became), commits.get(owner))
         for owner in sorted(each for each in owners if each is not None)
+        if book.as_is.scope.holds(owner)  # else what became of it is not told
     ]
 
 

@@ -32,6 +32,7 @@ from projections.fold.assessments import (
 )
 from projections.fold.people import Chart, Organisation, Person, chart_of
 from projections.forecast import Cell, Forecast
+from projections.scope import Scope
 
 MEASURES = ("claimed", "evidenced")
 CATEGORIES = (Category.PIPELINE, Category.BEST_CASE, Category.COMMIT, Category.CLOSED)
@@ -136,14 +137,14 @@ def team(
     people = book.directory_of(organisation).people
     chart = chart_of(people)
     forecast = book.forecast(period, ("owner",))
-    nodes = _shown(roll_up(people, chart, _owned(forecast)), people)
+    nodes = _in_scope(_shown(roll_up(people, chart, _owned(forecast)), people), book.scope)
     if manager is not None:
         nodes = _below(nodes, manager)
     assessed = book.of_kind("person", ("person-assessed",))
     states = {
         node.person_id: assessments_at(assessed.get(node.person_id, ()), book.valid_at)
         for node in nodes
-        if node.person_id is not None
+        if node.person_id is not None and book.scope.tells_assessments_of(node.person_id)
     }
     events = book.causes(set(_positions(nodes, people, chart, states.values())))
     return {
@@ -191,6 +192,24 @@ def _shown(nodes: list[Node], people: Mapping[str, Person]) -> list[Node]:
         for node in nodes
         if node.rolled_up or node.reports or not _has_left(node.person_id, people)
     ]
+
+
+def _in_scope(nodes: list[Node], scope: Scope) -> list[Node]:
+    """The part of the forest that a scope shows, each person below their nearest superior in it."""
+    if not scope.is_limited:
+        return nodes
+    shown: list[Node] = []
+    above: list[int] = []
+    """The depths in the whole forest of those shown who stand above, the nearest last."""
+    for node in nodes:
+        while above and above[-1] >= node.depth:
+            above.pop()
+        if not scope.holds(node.person_id):
+            continue
+        reports = tuple(each for each in node.reports if scope.holds(each))
+        shown.append(node._replace(depth=len(above), reports=reports))
+        above.append(node.depth)
+    return shown
 
 
 def _has_left(person_id: str | None, people: Mapping[str, Person]) -> bool:

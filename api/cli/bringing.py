@@ -224,11 +224,20 @@ def _options(
     )
 
 
+def _project(ledger: Ledger) -> None:
+    from projections.service import catch_up_if_cheap
+
+    if ledger.database.settings.project:
+        with ledger.database.connection() as connection:
+            catch_up_if_cheap(ledger.url, connection)
+
+
 def _bring(work: Callable[[Ledger, Progress], Report], output: Format) -> None:
     with open_ledger() as ledger, progress.bar() as advance:
         report = work(ledger, advance)
         if report.events_added:
             ledger.database.analyze()
+            _project(ledger)
     if output is Format.JSON:
         write_json(report.as_dict())
         return

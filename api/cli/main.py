@@ -12,12 +12,16 @@ import sys
 import typer
 
 from api.cli import (
+    access,
+    bridging,
     bringing,
     deciding,
+    documents,
     journeys,
     operating,
     playbooks,
     practice,
+    projecting,
     questions,
     reviews,
     writing,
@@ -42,9 +46,13 @@ app = typer.Typer(
 bring = typer.Typer(help="Bring history in; again is harmless.", no_args_is_help=True)
 export = typer.Typer(help="Take events out.", no_args_is_help=True)
 playbook = typer.Typer(help="What a buyer must have done, gate by gate.", no_args_is_help=True)
+token = typer.Typer(help="Who may use the doors, and as what.", no_args_is_help=True)
 app.add_typer(bring, name="import")
 app.add_typer(export, name="export")
 app.add_typer(playbook, name="playbook")
+app.add_typer(token, name="token")
+document = typer.Typer(help="Questions by name, for tools that follow links.", no_args_is_help=True)
+app.add_typer(document, name="document")
 
 for command in (
     questions.forecast,
@@ -52,6 +60,9 @@ for command in (
     questions.deal,
     questions.timeline,
     questions.diff,
+    bridging.bridge,
+    bridging.flows,
+    bridging.series,
     journeys.gates,
     journeys.findings,
     journeys.lapses,
@@ -72,6 +83,10 @@ for command in (
     writing.record,
     writing.retract,
     writing.correct,
+    projecting.project,
+    projecting.rebuild,
+    projecting.status,
+    access.readings,
     operating.serve,
     operating.migrate,
     operating.check,
@@ -83,6 +98,12 @@ bring.command("csv")(bringing.csv)
 bring.command("calls")(bringing.calls)
 bring.command("events")(bringing.events)
 export.command("events")(bringing.export_events)
+token.command("create")(access.create)
+token.command("list")(access.listed)
+token.command("revoke")(access.revoke)
+document.command("add")(documents.add)
+document.command("list")(documents.listed)
+document.command("remove")(documents.remove)
 playbook.command("publish")(playbooks.publish)
 playbook.command("list")(playbooks.versions)
 playbook.command("show")(playbooks.show)

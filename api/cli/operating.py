@@ -12,8 +12,9 @@ from api.cli.session import open_ledger, settings
 from ledger.config import shown
 from ledger.domain.errors import Unavailable
 from ledger.store import migrate as migrations
-from ledger.store.audit import check_log
+from ledger.store.audit import FAULTS_MAX, check_log
 from ledger.store.embedded import EmbeddedServer
+from projections.tables.checks import check_tables
 
 
 def serve(
@@ -48,18 +49,28 @@ def _report(report: migrations.MigrationReport) -> None:
 
 
 def check() -> None:
-    """Check the log from end to end: positions, hashes, columns against envelopes, times."""
+    """Check the log from end to end, and that the read models made of it are consistent."""
     with (
         open_ledger() as ledger,
         ledger.database.connection() as connection,
         progress.bar() as advance,
     ):
         report = check_log(connection, lambda done, total: advance("Checking the log", done, total))
+        found = check_tables(connection, lambda done, total: advance("Checking deals", done, total))
+        faults = list(found)
     write_line(f"{report.events} events read, {report.fault_count} faults")
     for fault in report.faults:
         write_line(f"position {fault.position}: {fault.message} [{fault.code}]")
     if report.fault_count:
         raise Unavailable("log-damaged", "the log is damaged", hint="restore it from a backup")
+    balanced = "not zero" if any(each.code == "trial-balance" for each in faults) else "zero"
+    write_line(f"read models: {len(faults)} faults, the trial balance is {balanced}")
+    for each in faults[:FAULTS_MAX]:
+        write_line(f"{each.where}: {each.message} [{each.code}]")
+    if faults:
+        raise Unavailable(
+            "read-models-damaged", "the read models are not consistent", hint="run qledger rebuild"
+        )
 
 
 def config() -> None:

@@ -1,6 +1,7 @@
 """What a mutation does: it reads its input and hands it to `ledger.service`, which decides.
 
-Law: nothing is decided here. Each act gives back the receipts of what was recorded, that of the
+Law: nothing is decided here: whether the one who asks may is for the writer's guard, what may stand
+in the ledger for the domain. Each act gives back the receipts of what was recorded, that of the
 event asked for last; nothing is half-written.
 """
 
@@ -12,9 +13,10 @@ from uuid import UUID
 from strawberry.types.unset import UNSET
 from strawberry.utils.str_converters import to_camel_case
 
+from api.access.commands import Writer, unknown_event
 from api.graphql.inputs import given_facts, payload_of
 from ledger import service
-from ledger.domain.errors import InvalidInput, QledgerError, Refused
+from ledger.domain.errors import InvalidInput, QledgerError
 from ledger.domain.events import (
     SETTINGS_STREAM,
     EventCorrected,
@@ -29,7 +31,6 @@ from ledger.domain.events import (
 from ledger.domain.playbook import parse_playbook
 from ledger.domain.times import Instant, parse_instant
 from ledger.service import Answer, Debrief, Receipt
-from ledger.store.ledger import Ledger
 
 
 class Asked(NamedTuple):
@@ -40,20 +41,22 @@ class Asked(NamedTuple):
     expected_version: int | None
 
     @classmethod
-    def of(cls, given: Any) -> Self:
-        """Read it from an input.
+    def of(cls, writer: Writer, given: Any) -> Self:
+        """Read it from an input; the actor is who asks.
 
         Raises:
-            InvalidInput: `invalid-event-id`.
+            InvalidInput: `invalid-event-id`, `invalid-actor`.
+            Forbidden: `forbidden`, where somebody else is said to be the actor.
         """
-        return cls(given.actor, _event_id(given), _or_none(given, "expected_version"))
+        actor = writer.actor(_or_none(given, "actor"))
+        return cls(actor, _event_id(given), _or_none(given, "expected_version"))
 
 
-def record(ledger: Ledger, payload: type[EventPayload], whose: str, given: Any) -> list[Receipt]:
+def record(writer: Writer, payload: type[EventPayload], whose: str, given: Any) -> list[Receipt]:
     """Record one event.
 
     Args:
-        ledger: where to.
+        writer: who asks, and where it is recorded.
         payload: what is to be recorded.
         whose: the kind of stream; the input has a field of that name with the id.
         given: the input.
@@ -62,11 +65,11 @@ def record(ledger: Ledger, payload: type[EventPayload], whose: str, given: Any) 
     if whose != "settings":
         stream = stream_name(whose, getattr(given, whose))
     facts = parse_payload(payload.type, payload_of(payload, given))
-    return [_record(ledger, stream, facts, given, _instant(given, "occurred_at"))]
+    return [_record(writer, stream, facts, given, _instant(given, "occurred_at"))]
 
 
 def act_on_event(
-    ledger: Ledger,
+    writer: Writer,
     payload: type[EventPayload],
     whose: str,  # noqa: ARG001 - an act stands where its target does
     given: Any,
@@ -75,19 +78,14 @@ def act_on_event(
     fields = [name for name in payload.model_fields if hasattr(given, name)]
     act = parse_payload(payload.type, given_facts(given, fields))
     assert isinstance(act, EventRetracted | EventCorrected)  # noqa: S101 - there are no others
-    target = ledger.event(act.target)
+    target = writer.ledger.event(act.target)
     if target is None:
-        raise Refused(
-            "unknown-event",
-            f"there is no event {act.target}",
-            where="target",
-            hint="Deal.timeline lists a deal's events with their ids",
-        )
-    return [_record(ledger, target["stream"], act, given, None)]
+        raise unknown_event(act.target)
+    return [_record(writer, target["stream"], act, given, None)]
 
 
 def publish(
-    ledger: Ledger,
+    writer: Writer,
     payload: type[EventPayload],  # noqa: ARG001 - there is only one
     whose: str,  # noqa: ARG001 - the version names its playbook
     given: Any,
@@ -96,16 +94,17 @@ def publish(
     playbook = parse_playbook(given.toml, where="input.toml")
     return [
         service.publish_playbook(
-            ledger,
+            writer.ledger,
             PlaybookPublished(playbook=playbook),
             effective_at=_instant(given, "occurred_at"),
-            **Asked.of(given)._asdict(),
+            guard=writer.guard,
+            **Asked.of(writer, given)._asdict(),
         )
     ]
 
 
 def hold_debrief(
-    ledger: Ledger,
+    writer: Writer,
     payload: type[EventPayload],  # noqa: ARG001 - there is only one
     whose: str,
     given: Any,
@@ -113,7 +112,7 @@ def hold_debrief(
     """Record a debrief and the evidence that it brought, in one act."""
     stream_category(stream_name(whose, given.deal))
     return service.hold_debrief(
-        ledger,
+        writer.ledger,
         given.deal,
         Debrief(
             given.reviewer,
@@ -121,7 +120,8 @@ def hold_debrief(
             _or_none(given, "meetings_before"),
         ),
         occurred_at=_instant(given, "occurred_at"),
-        **Asked.of(given)._asdict(),
+        guard=writer.guard,
+        **Asked.of(writer, given)._asdict(),
     )
 
 
@@ -152,7 +152,7 @@ def _evidence(given: Any, where: str) -> EvidenceRecorded | None:
 
 
 def _record(
-    ledger: Ledger,
+    writer: Writer,
     stream: str,
     payload: EventPayload,
     given: Any,
@@ -160,7 +160,12 @@ def _record(
 ) -> Receipt:
     stream_category(stream)
     return service.record(
-        ledger, stream, payload, occurred_at=occurred_at, **Asked.of(given)._asdict()
+        writer.ledger,
+        stream,
+        payload,
+        occurred_at=occurred_at,
+        guard=writer.guard,
+        **Asked.of(writer, given)._asdict(),
     )
 
 

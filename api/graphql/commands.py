@@ -13,6 +13,8 @@ import strawberry
 from strawberry.types.unset import UNSET
 from strawberry.utils.str_converters import to_camel_case
 
+from api.access import policy
+from api.access.commands import Writer
 from api.graphql import acts
 from api.graphql.inputs import Field, fields_of, input_type
 from api.graphql.words import FIELDS
@@ -20,9 +22,8 @@ from ledger.domain import events as ev
 from ledger.domain.errors import QledgerError
 from ledger.domain.events import TYPES, EventPayload
 from ledger.service import Receipt
-from ledger.store.ledger import Ledger
 
-Act = Callable[[Ledger, type[EventPayload], str, Any], list[Receipt]]
+Act = Callable[[Writer, type[EventPayload], str, Any], list[Receipt]]
 
 INSTANT = "an instant such as 2026-03-31T17:00:00Z"
 WHOSE = {
@@ -87,13 +88,14 @@ class Command(NamedTuple):
         name = f"{self.mutation[0].upper()}{self.mutation[1:]}Input"
         return input_type(name, self.description, self.fields)
 
-    def run(self, ledger: Ledger, given: Any) -> list[Receipt]:
+    def run(self, writer: Writer, given: Any) -> list[Receipt]:
         """Do it.
 
         Raises:
-            QledgerError: what the domain and the store refuse.
+            QledgerError: what the policy, the domain and the store refuse.
         """
-        return self.act(ledger, self.payload, self.whose, given)
+        policy.check(writer.principal, policy.Operation.WRITE)
+        return self.act(writer, self.payload, self.whose, given)
 
     def place(self, refusal: QledgerError) -> str | None:
         """Where in the input a refusal points; None where it is about no single part of it."""
@@ -122,7 +124,14 @@ class Command(NamedTuple):
 
 def _besides(*, occurs: str | None) -> dict[str, Field]:
     """What every input says besides its payload."""
-    fields = {"actor": Field(str, "Who asks: a person's id, or the name of a program.")}
+    fields = {
+        "actor": Field(
+            str | None,
+            "Who asks: a person's id, or the name of a program. With a token it is whose the token "
+            "is, and may be left out; nobody else is taken.",
+            UNSET,
+        )
+    }
     if occurs is not None:
         fields["occurred_at"] = Field(str | None, occurs, UNSET)
     fields["event_id"] = Field(

@@ -92,6 +92,9 @@ class Forecast:
     unconverted: list[Unconverted] = strawberry.field(
         description="Amounts that are in no sum of the reporting currency for want of a rate."
     )
+    made_from: str = strawberry.field(
+        description="What it was made from, tables or log; the answer is the same."
+    )
 
     @classmethod
     def at(cls, basis: Basis, answer: dict[str, Any]) -> Forecast:
@@ -114,6 +117,7 @@ class Forecast:
             without_amount=answer["without_amount"],
             without_close_date=answer["without_close_date"],
             unconverted=[Unconverted(**each) for each in answer["unconverted"]],
+            made_from=answer["made_from"],
         )
 
 

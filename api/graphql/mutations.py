@@ -14,12 +14,12 @@ from strawberry.tools import create_type
 from strawberry.types import Info
 from strawberry.types.field import StrawberryField
 
+from api.access.commands import Writer
 from api.graphql.commands import COMMANDS, Command
 from api.graphql.scalars import BigInt
 from ledger.domain.errors import QledgerError, Unavailable
 from ledger.domain.times import format_instant
 from ledger.service import Receipt
-from ledger.store.ledger import Ledger
 
 
 @strawberry.type(description="An event was recorded, or had been recorded before.")
@@ -78,14 +78,14 @@ CommandResult: TypeAlias = Annotated[
 ]
 
 
-def run(command: Command, ledger: Ledger, given: Any) -> Recorded | Rejected:
+def run(command: Command, writer: Writer, given: Any) -> Recorded | Rejected:
     """Do what a command asks, and say what became of it.
 
     Raises:
         Unavailable: when the database cannot serve now.
     """
     try:
-        return Recorded.of(command.run(ledger, given))
+        return Recorded.of(command.run(writer, given))
     except Unavailable:
         raise
     except QledgerError as refusal:
@@ -94,7 +94,7 @@ def run(command: Command, ledger: Ledger, given: Any) -> Recorded | Rejected:
 
 def _mutation(command: Command) -> StrawberryField:
     async def resolve(info: Info, input: Any) -> Any:  # noqa: A002 - the argument's name
-        return await run_in_threadpool(run, command, info.context["ledger"], input)
+        return await run_in_threadpool(run, command, info.context["writer"], input)
 
     resolve.__name__ = command.mutation
     resolve.__annotations__ = {

@@ -15,6 +15,8 @@ from ledger.domain.times import parse_as_of
 AsOfTime = NewType("AsOfTime", str)
 BigInt = NewType("BigInt", int)
 ExactDecimal = NewType("ExactDecimal", str)
+DateTime = NewType("DateTime", str)
+Date = NewType("Date", str)
 
 
 def _as_of(value: Any) -> AsOfTime:
@@ -41,6 +43,19 @@ def _decimal(value: Any) -> ExactDecimal:
 
 
 SCALARS: dict[object, ScalarDefinition] = {
+    DateTime: strawberry.scalar(
+        name="DateTime",
+        description='An instant in UTC in its one spelling: "2026-03-31T23:59:59.999999Z". As an '
+        "argument any ISO 8601 instant with an offset.",
+        serialize=str,
+        parse_value=lambda value: DateTime(str(value)),
+    ),
+    Date: strawberry.scalar(
+        name="Date",
+        description='A calendar date: "2026-03-31".',
+        serialize=str,
+        parse_value=lambda value: Date(str(value)),
+    ),
     AsOfTime: strawberry.scalar(
         name="AsOfTime",
         description='A time in the one spelling: "2026-03-31" (the last microsecond of that day in '

@@ -18,6 +18,8 @@ from api.asof import AsOf
 from api.door import Door
 from api.graphql.mutations import Mutation
 from api.graphql.opener import Opener
+from api.graphql.over_time import OverTime
+from api.graphql.row_roots import RowQueries
 from api.graphql.scalars import CONFIG, AsOfTime, BigInt
 from api.graphql.snapshot import Snapshot
 from api.graphql.types import Ledger
@@ -64,7 +66,7 @@ def _door(info: Info) -> Door:
 
 
 @strawberry.type(description="Questions to the ledger. None of them changes anything.")
-class Query:
+class Query(OverTime, RowQueries):  # type: ignore[misc]
     @strawberry.field(description="The end of the log, now.")
     async def ledger(self, info: Info) -> Ledger:
         head = await run_in_threadpool(_door(info).head)

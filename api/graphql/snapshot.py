@@ -6,7 +6,7 @@ its own.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import strawberry
 from strawberry.scalars import JSON
@@ -157,12 +157,12 @@ class Snapshot:
         group_by: GroupByArgument = None,
         organisation: OrganisationArgument = Organisation.AS_WAS,
     ) -> Forecast:
-        answer = await self.book.ask(
-            lambda book: book.forecast(
-                book.period(period), tuple(group_by or ()), organisation.asked
-            ).as_dict()
-        )
-        return Forecast.at(self.book.basis, answer)
+        def forecast(book: Book) -> dict[str, Any]:
+            asked = book.period(period), tuple(group_by or ()), organisation.asked
+            answer = book.forecast(*asked).as_dict()
+            return {**answer, "made_from": str(book.made_from)}
+
+        return Forecast.at(self.book.basis, await self.book.ask(forecast))
 
     @strawberry.field(
         description="Claims held against evidence over all open deals, in the order of deals."

@@ -1,8 +1,9 @@
 """The HTTP door: GraphQL at /graphql, GraphiQL from our own files, health.
 
-Law: there is no access control yet, so nothing that a page of another site can send without asking
-is taken: no name but those that are answered (see `api.http.hosts`), no form, no plain text, no
-socket, no command in a link.
+Law: nobody gets in unknown where credentials are needed (see `api.http.credentials`). A browser
+sends those it knows by itself, and on loopback none may be needed; so nothing that a page of
+another site can send without asking is taken: no name but those that are answered (see
+`api.http.hosts`), no form, no plain text, no socket, no command in a link.
 """
 
 from __future__ import annotations
@@ -12,15 +13,25 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
-from strawberry.fastapi import GraphQLRouter
 
+from api.access.commands import Writer
+from api.access.identify import Identifier
 from api.door import Door
 from api.graphql.schema import schema
+from api.http.caching import ALWAYS_ASK
+from api.http.credentials import KnownOnly, ReadingsLogged, asking_of
+from api.http.exports import export_routes
 from api.http.hosts import Hosts, KnownHostsOnly
+from api.http.questions import QuestionRouter
+from ledger.domain.errors import Unavailable
+from ledger.store.database import Database
 from ledger.store.ledger import Ledger
+from projections.position import status
+from projections.rows.catalogue import catalogue
 
 BODY_BYTES_MAX = 1024 * 1024
 WEB = Path(str(files("api") / "web"))
@@ -30,7 +41,7 @@ CONTENT_SECURITY_POLICY = (
 )
 
 
-class _Router(GraphQLRouter[dict[str, Any], None]):
+class _Router(QuestionRouter):
     """Strawberry's router with our GraphiQL page, which needs nothing from outside."""
 
     async def render_graphql_ide(self, request: Request) -> HTMLResponse:  # noqa: ARG002
@@ -85,7 +96,27 @@ class _JsonOnly:
         await self._app(scope, receive, send)
 
 
-def create_app(door: Door, ledger: Ledger, hosts: Hosts) -> FastAPI:
+def readiness(database: Database) -> JSONResponse:
+    """Whether questions can be answered: 200 when they can, 503 when not.
+
+    Answers are right however far the read models are; that decides how quickly they come, so it is
+    told. Why they halted is for `qledger status`: a reason may quote an event.
+    """
+    try:
+        with database.connection() as connection:
+            found = status(connection)
+    except Unavailable as error:
+        return JSONResponse({"status": "unavailable", "code": error.code}, status_code=503)
+    facts = {
+        "in_use": found.in_use,
+        "lag_events": found.lag_events,
+        "lag_seconds": round(found.lag_seconds, 3),
+        "halted_at": found.halted_at,
+    }
+    return JSONResponse({"status": "ready", "read_models": facts})
+
+
+def create_app(door: Door, ledger: Ledger, hosts: Hosts, identifier: Identifier) -> FastAPI:
     """The application over one database.
 
     Args:
@@ -93,25 +124,43 @@ def create_app(door: Door, ledger: Ledger, hosts: Hosts) -> FastAPI:
         ledger: where commands are recorded.
         hosts: the hosts it answers to, so that a web page elsewhere cannot reach it by a name of
             its own that points here.
+        identifier: knows who asks.
     """
     app = FastAPI(title="Qualification ledger", docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(ReadingsLogged, database=door.database)
     app.add_middleware(_JsonOnly)
     app.add_middleware(_BodyLimit)
+    app.add_middleware(KnownOnly, identifier=identifier)
     app.add_middleware(KnownHostsOnly, hosts=hosts)
 
-    async def context() -> dict[str, Any]:
-        return {"door": door, "ledger": ledger}
+    async def context(connection: HTTPConnection) -> dict[str, Any]:
+        asking = asking_of(connection)
+        seen = door.seen_by(asking)
+        return {"door": seen, "writer": Writer.of(ledger, asking.principal, seen.now())}
 
     router = _Router(schema, context_getter=context, subscription_protocols=())
     app.include_router(router, prefix="/graphql")
+    app.include_router(export_routes(door))
     app.mount("/graphiql", StaticFiles(directory=WEB / "graphiql"), name="graphiql")
 
     @app.get("/", include_in_schema=False)
     async def root() -> RedirectResponse:
         return RedirectResponse("/graphql")
 
+    @app.get("/schema.graphql", include_in_schema=False)
+    def sdl() -> PlainTextResponse:
+        return PlainTextResponse(schema.as_str(), headers={"Cache-Control": ALWAYS_ASK})
+
+    @app.get("/api/columns.json", include_in_schema=False)
+    def columns() -> JSONResponse:
+        return JSONResponse(catalogue(), headers={"Cache-Control": ALWAYS_ASK})
+
     @app.get("/healthz", include_in_schema=False)
     async def healthz() -> dict[str, str]:
         return {"status": "ok"}
+
+    @app.get("/readyz", include_in_schema=False)
+    def readyz() -> JSONResponse:
+        return readiness(door.database)
 
     return app

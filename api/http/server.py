@@ -1,7 +1,8 @@
 """Serving: one process on one address, loopback unless asked for more.
 
 Law: wherever it listens, it answers only to hosts that the person who serves chose, so that no page
-of another site can write to the ledger (see `api.http.hosts`).
+of another site can write to the ledger (see `api.http.hosts`). Beyond loopback it listens only
+where nobody gets in without credentials.
 """
 
 from __future__ import annotations
@@ -12,15 +13,18 @@ import socket
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import uvicorn
 
+from api.access.identify import Identifier
 from api.door import Door
 from api.http.app import create_app
 from api.http.hosts import Hosts
 from ledger.config import Settings
-from ledger.domain.errors import Unavailable
+from ledger.domain.errors import Refused, Unavailable
 from ledger.store.ledger import Ledger
+from projections.service import Service
 
 SHUTDOWN_SECONDS_MAX = 10
 
@@ -35,6 +39,8 @@ def serve(settings: Settings, *, host: str | None = None, port: int | None = Non
 
     Raises:
         Unavailable: `cannot-listen`, and what opening the database raises.
+        Refused: `no-access-control`, beyond loopback while nobody needs credentials.
+        InvalidInput: `invalid-setting`.
     """
     if threading.current_thread() is threading.main_thread():
         # By default it would end us on the spot, once the last request is answered: the database
@@ -44,13 +50,25 @@ def serve(settings: Settings, *, host: str | None = None, port: int | None = Non
     with _listening(host, settings.port if port is None else port) as listener:
         port = listener.getsockname()[1]
         with Ledger.open(settings) as ledger:
+            identifier = Identifier(ledger.database, settings)
+            controlled = identifier.controls()
+            if not (controlled or _is_loopback(host)):
+                raise _no_access_control(host)
             hosts = Hosts.of(host, settings.hosts)
-            app = create_app(Door(ledger.database, settings), ledger, hosts)
-            _announce(host, port, settings.hosts)
+            app = create_app(Door(ledger.database, settings), ledger, hosts, identifier)
+            _announce(host, port, settings.hosts, controlled=controlled)
             config = uvicorn.Config(
                 app, log_level="warning", timeout_graceful_shutdown=SHUTDOWN_SECONDS_MAX
             )
-            uvicorn.Server(config).run(sockets=[listener])
+            with _projecting(ledger, settings):
+                uvicorn.Server(config).run(sockets=[listener])
+
+
+def _projecting(ledger: Ledger, settings: Settings) -> AbstractContextManager[object]:
+    """The runner beside the server, unless it is switched off."""
+    if not settings.project:
+        return nullcontext()
+    return Service(lambda: ledger.url, settings.workers)
 
 
 def _listening(host: str, port: int) -> socket.socket:
@@ -76,13 +94,27 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _announce(host: str, port: int, names: Sequence[str]) -> None:
+def _no_access_control(host: str) -> Refused:
+    return Refused(
+        "no-access-control",
+        f"whoever reaches {host} could read the whole ledger and write to it: there is no token, "
+        "and no identity provider, so the server listens on loopback only",
+        hint="make a token: qledger token create; or set QLEDGER_OIDC_ISSUER; see docs/access.md",
+    )
+
+
+def _announce(host: str, port: int, names: Sequence[str], *, controlled: bool) -> None:
     spelt = f"[{host}]" if ":" in host else host
     sys.stdout.write(f"serving GraphQL at http://{spelt}:{port}/graphql (Ctrl-C stops)\n")
+    if not controlled:
+        sys.stdout.write(
+            "no token was ever made: everybody on this machine may read and write everything, and "
+            "nobody else reaches it (qledger token create)\n"
+        )
     sys.stdout.flush()
     if not _is_loopback(host):
         sys.stderr.write(
-            f"warning: whoever reaches {spelt}:{port} can read the whole ledger and write to it; "
-            "there is no access control yet. Browsers reach it by its address or localhost"
+            f"note: listening at {spelt}:{port} without encryption, so put a proxy that speaks "
+            "HTTPS before it. It is reached by its address or localhost"
             f"{''.join(f', {name}' for name in names)}; QLEDGER_HOSTS lists more names\n"
         )

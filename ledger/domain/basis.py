@@ -55,6 +55,10 @@ class Basis:
             and (witnessed or not self.witnessed_only)
         )
 
+    def at(self, valid_at: Instant, known_at: Instant) -> Basis:
+        """The same at other times: the horizon and all else stay."""
+        return replace(self, valid_at=valid_at, known_at=known_at)
+
     def as_dict(self) -> dict[str, str | int | bool]:
         """The basis as every answer states it, in the order people read it."""
         judged = {} if self.under is None else {"under": self.under}

@@ -7,7 +7,9 @@ the class into an exit status or an HTTP status; nothing else about an error dep
     QledgerError
     |-- InvalidInput      the caller gave something that can never be accepted
     |-- Refused           well-formed, but the ledger's state or rules forbid it
-    |   `-- Conflict      somebody else was first; read again and retry
+    |   |-- Conflict      somebody else was first; read again and retry
+    |   `-- Forbidden     the one who asks may not
+    |-- Unauthenticated   nobody knows who asks
     |-- NotFound          no such deal, event, playbook ... at this basis
     `-- Unavailable       the store cannot serve now (not started, newer than the code ...)
 """
@@ -53,6 +55,14 @@ class Refused(QledgerError):
 
 class Conflict(Refused):
     """The stream moved on, or the event id is taken by other content."""
+
+
+class Forbidden(Refused):
+    """The role of the one who asks does not allow this, whatever the state of the ledger."""
+
+
+class Unauthenticated(QledgerError):
+    """Who asks is not known: no credentials, or none that hold."""
 
 
 class NotFound(QledgerError):

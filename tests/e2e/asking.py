@@ -160,3 +160,10 @@ def same(told: Any, expected: Any) -> bool:
     return all(same(told[key], value) for key, value in expected.items()) and not any(
         told[key] not in (None, []) for key in told.keys() - expected.keys()
     )
+
+
+def token_of(qledger: Qledger, role: str, person: str) -> str:
+    """A token that was made just now."""
+    made = qledger.here("token", "create", "--role", role, "--person", person)
+    assert made.status == 0, made
+    return made.text.strip()

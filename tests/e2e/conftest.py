@@ -22,21 +22,26 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
-def worked_settings(
+def empty_settings(
     server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Settings]:
-    """A database with the worked example, for one module."""
-    name = f"worked_{next(_numbers)}"
+    """A migrated database without events, for one module."""
+    name = f"module_{next(_numbers)}"
     with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
         connection.execute(
             SQL("CREATE DATABASE {} TEMPLATE {}").format(Identifier(name), Identifier(TEMPLATE))
         )
         url = SecretStr(server.url(name))
-        settings = Settings(home=_home(tmp_path_factory), database_url=url, workers=2)
-        with Ledger.open(settings) as ledger:
-            worked.write(ledger)
-        yield settings
+        yield Settings(home=_home(tmp_path_factory), database_url=url, workers=2)
         connection.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
+
+
+@pytest.fixture(scope="module")
+def worked_settings(empty_settings: Settings) -> Settings:
+    """A database with the worked example, for one module."""
+    with Ledger.open(empty_settings) as ledger:
+        worked.write(ledger)
+    return empty_settings
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ import api.graphql
 from api.graphql.schema import schema
 from ledger.store.ledger import Ledger
 from tests.e2e import worked
-from tests.e2e.asking import Client, arguments
+from tests.e2e.asking import Client, arguments, token_of
 from tests.e2e.process import SECONDS_MAX, Qledger, basis_options
 from tests.e2e.worked import END, PERIOD
 
@@ -406,21 +406,24 @@ def test_a_port_that_is_taken_is_told(client: Client, qledger: Qledger) -> None:
     assert (refused.status, refused.code) == (5, "cannot-listen")
 
 
-def test_other_addresses_than_loopback_are_warned_of(fresh: Qledger) -> None:
-    process = fresh.start("serve", "--port", "0", "--host", "0.0.0.0")  # noqa: S104
-    try:
+def test_beyond_loopback_it_listens_only_where_credentials_are_needed(fresh: Qledger) -> None:
+    refused = fresh.here("serve", "--port", "0", "--host", "0.0.0.0")  # noqa: S104
+    assert (refused.status, refused.code) == (3, "no-access-control")
+    with fresh.serving() as (process, _address):
+        assert process.stdout is not None
+        assert "everybody on this machine may read and write" in process.stdout.readline()
+    token_of(fresh, "admin", "ops")
+    with fresh.serving("--host", "0.0.0.0") as (process, _address):  # noqa: S104
         assert process.stderr is not None
-        assert "whoever reaches" in process.stderr.readline()
-    finally:
-        process.terminate()
-        process.communicate(timeout=SECONDS_MAX)
+        assert "HTTPS" in process.stderr.readline()
 
 
 def test_at_all_addresses_a_name_that_points_here_cannot_write(fresh: Qledger) -> None:
     served = Qledger({**fresh.settings, "QLEDGER_HOSTS": "ledger.example, other.example"})
+    bearer = {"Authorization": f"Bearer {token_of(served, 'admin', 'x')}"}
     with (
         served.serving("--host", "0.0.0.0") as (_process, address),  # noqa: S104
-        httpx.Client(base_url=address) as http,
+        httpx.Client(base_url=address, headers=bearer) as http,
     ):
         query = 'mutation { openDeal(input: {deal: "D", actor: "x"}) { __typename } }'
         port = http.base_url.port

@@ -52,6 +52,7 @@ REFUSALS: list[tuple[str, dict[str, Any], str, str | None]] = [
                                "criterion": "symptom_in_their_words"},
      "unknown-account", "input.account"),
     ("openDeal", {"deal": "X1", "actor": "kim"}, "deal-already-opened", "input.deal"),
+    ("openDeal", {"deal": "X2"}, "invalid-actor", "input.actor"),
     ("openDeal", {"deal": "X2", "actor": "kim", "playbook": "nosuch"}, "unknown-playbook",
      "input.playbook"),
     ("openDeal", {"deal": "X2", "actor": "kim", "amount": {"amount": "1", "currency": "XXX"}},
@@ -160,7 +161,7 @@ def test_the_same_version_of_a_playbook_again_is_the_same_event(client: Client) 
 @pytest.mark.parametrize(
     ("mutation", "given", "words"),
     [
-        ("openDeal", {"deal": "Y1"}, "actor"),
+        ("openDeal", {"actor": "kim"}, "deal"),
         ("openDeal", {"deal": "Y1", "actor": "kim", "hope": 1}, "hope"),
         ("claimCategory", {"deal": "Y1", "actor": "kim", "category": "HOPE"}, "Category"),
         ("openDeal", {"deal": "Y1", "actor": "kim",

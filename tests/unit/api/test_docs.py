@@ -38,12 +38,15 @@ def documentation() -> str:
 def test_the_commands_are_these() -> None:
     assert {" ".join(words) for words in COMMANDS} == {
         "forecast", "deals", "deal", "timeline", "diff", "gates", "findings", "lapses",
+        "bridge", "flows", "series",
         "post-mortem", "patterns", "record", "retract", "correct", "serve",
         "migrate", "check", "config", "import salesforce", "import csv", "import calls",
         "import events", "export events", "playbook publish", "playbook list", "playbook show",
         "playbook diff", "playbook review",
         "agenda", "debriefs", "queue", "ladder", "team", "decisions",
         "debrief", "waive", "unwaive", "call", "adjust", "assess",
+        "token create", "token list", "token revoke", "readings",
+        "document add", "document list", "document remove",
     }  # fmt: skip
 
 

@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 from starlette.types import Message, Scope
 
+from api.access.identify import Identifier
+from api.access.principals import ANYBODY, Principal
+from api.door import Door
 from api.http.app import create_app
 from api.http.hosts import Hosts
 from api.http.server import _listening
@@ -19,9 +22,19 @@ NOBODY: Any = None
 BODY = b'{"query": "{ __typename }"}'
 
 
+class Anybody(Identifier):
+    """Lets everybody in."""
+
+    def __init__(self) -> None:
+        pass
+
+    def principal_of(self, authorization: str | None) -> Principal:  # noqa: ARG002
+        return ANYBODY
+
+
 def said(scope: Scope, received: Message) -> list[Message]:
     """What the door says to one request or socket."""
-    app = create_app(NOBODY, NOBODY, Hosts.of("127.0.0.1"))
+    app = create_app(Door(NOBODY, NOBODY), NOBODY, Hosts.of("127.0.0.1"), Anybody())
     heard: list[Message] = []
 
     async def receive() -> Message:

@@ -1,0 +1,139 @@
+"""Nobody gets in unknown: the principal behind each request, and the log of what was read.
+
+Law: every path but those that tell only of the server itself needs credentials, as soon as any are
+needed at all; a refusal is a 401 that says which kinds are taken and tells nothing of those that
+were sent. Behind this the one who asks stands in the request's state, and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from hashlib import sha256
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import HTTPConnection
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.access.identify import Identifier
+from api.access.readings import ASKED_CHARACTERS_MAX, Asking, log_reading
+from ledger.domain.errors import QledgerError, Unauthenticated
+from ledger.store.database import Database
+
+OPEN_PATHS = frozenset({"/healthz", "/readyz"})
+"""What tells of the server itself, and nothing of the ledger."""
+
+_CHALLENGES = ('Basic realm="qledger", charset="UTF-8"', 'Bearer realm="qledger"')
+_ASKING = "asking"
+
+
+def asking_of(connection: HTTPConnection) -> Asking:
+    """Who asks in a request, and what was noted of what they were told."""
+    asking: Asking = connection.scope["state"][_ASKING]
+    return asking
+
+
+class KnownOnly:
+    """Refuses requests and sockets without credentials that hold."""
+
+    def __init__(self, app: ASGIApp, identifier: Identifier) -> None:
+        self._app = app
+        self._identifier = identifier
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in {"http", "websocket"} or scope["path"] in OPEN_PATHS:
+            await self._app(scope, receive, send)
+            return
+        headers = scope["headers"]
+        said = [value.decode("latin-1") for key, value in headers if key == b"authorization"]
+        try:
+            if len(said) > 1:
+                raise Unauthenticated("invalid-credentials", "credentials are sent once")
+            authorization = said[0] if said else None
+            principal = await run_in_threadpool(self._identifier.principal_of, authorization)
+        except QledgerError as refusal:
+            await _refuse(refusal, scope, receive, send)
+            return
+        scope.setdefault("state", {})[_ASKING] = Asking(principal)
+        await self._app(scope, receive, send)
+
+
+async def _refuse(refusal: QledgerError, scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 4401})
+        return
+    facts: dict[str, Any] = refusal.as_dict()
+    fault = {"message": facts.pop("message"), "extensions": facts}
+    unknown = isinstance(refusal, Unauthenticated)
+    answer = JSONResponse({"errors": [fault]}, status_code=401 if unknown else 503)
+    for challenge in _CHALLENGES if unknown else ():
+        answer.headers.append("WWW-Authenticate", challenge)
+    await answer(scope, receive, send)
+
+
+class ReadingsLogged:
+    """Logs a reading when the last bytes of its answer are about to leave, and before they do."""
+
+    def __init__(self, app: ASGIApp, database: Database) -> None:
+        self._app = app
+        self._database = database
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or _ASKING not in scope.get("state", {}):
+            await self._app(scope, receive, send)
+            return
+        asking: Asking = scope["state"][_ASKING]
+        asked = _Asked(scope)
+        digest, size = sha256(), 0
+
+        async def heard() -> Message:
+            message = await receive()
+            asked.take(message)
+            return message
+
+        async def told(message: Message) -> None:
+            nonlocal size
+            if message["type"] == "http.response.body":
+                body = message.get("body", b"")
+                digest.update(body)
+                size += len(body)
+                if not message.get("more_body", False) and asking.is_to_be_logged:
+                    await run_in_threadpool(
+                        log_reading,
+                        self._database,
+                        asking.principal,
+                        asked=str(asked),
+                        bases=asking.bases,
+                        answer_sha256=digest.digest(),
+                        answer_bytes=size,
+                    )
+            await send(message)
+
+        await self._app(scope, heard, told)
+
+
+class _Asked:
+    """A request as it is logged: its line, and as much of its body as is kept."""
+
+    def __init__(self, scope: Scope) -> None:
+        query = scope.get("query_string", b"").decode("latin-1")
+        self._line = f"{scope['method']} {scope['path']}{'?' if query else ''}{query}"
+        self._parts: list[bytes] = []
+        self._kept = 0
+
+    def take(self, message: Message) -> None:
+        """Take a part of the body; the server limits how long all of them are."""
+        body = message.get("body", b"")
+        if self._kept <= 16 * ASKED_CHARACTERS_MAX:
+            self._parts.append(body)
+            self._kept += len(body)
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        yield self._line
+        body = b"".join(self._parts).decode(errors="replace")
+        if body:
+            yield body
