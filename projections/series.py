@@ -305,8 +305,7 @@ def _add_calls(lines: Lines, book: Book, points: Sequence[Point], asked: _Asked)
         calls_at = calls_along(last, points[start].period)
         for index in range(start, end):
             basis = points[index].basis
-            calls = [call for call in calls_at(basis) if book.scope.holds(call.person)]
-            tally = tally_calls(calls, asked.group_by, directory_at(basis))
+            tally = tally_calls(calls_at(basis), asked.group_by, directory_at(basis))
             after = {key: cell for key, cell in tally.cells.items() if key[1] in measures}
             if after != before:
                 lines.change(index, before, after)

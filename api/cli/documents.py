@@ -1,4 +1,4 @@
-"""Commands about trusted documents: GraphQL questions by name, for tools that can only follow links.
+"""Commands about trusted documents: GraphQL questions by name, for tools that follow links.
 
 Whoever can run them reaches the database itself, and so is the operator.
 """

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import io
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import BinaryIO
 
 CHUNK_BYTES = 256 * 1024
@@ -88,7 +88,7 @@ class Pipe(io.RawIOBase):
 
     # --- reading: on the event loop ----------------------------------------------------------
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
         """What is written, as it comes.
 
         Raises:

@@ -22,7 +22,8 @@ from api.door import Door
 from api.graphql.row_cursor import Asked
 from ledger.domain.basis import Basis
 from ledger.domain.errors import QledgerError
-from projections.rows.asking import PageWanted, Question, Wishes, answer
+from projections.rows.answering import PageWanted, Wishes, answer
+from projections.rows.asking import Question
 from projections.rows.definition import Column, Row, Table
 
 

@@ -361,9 +361,11 @@ class DealHistory:
             index -= 1
         now = points[index] if index >= 0 else _Point(instant, None)
         if now.state != state:
-            told = self._sources.causes(group) + self.world.known.get(instant, [])
+            causes = {*self._sources.causes(group), *self.world.known.get(instant, ())}
+            if now.at == instant:  # it happened, or lapsed, at the instant at which news came
+                causes.update(now.causes)
             move = self._move(state, now, instant)
-            entries.append(Entry(instant, state, now.state, move, tuple(sorted(told))))
+            entries.append(Entry(instant, state, now.state, move, tuple(sorted(causes))))
             state = now.state
         for point in points[index + 1 :]:
             entries.append(Entry(point.at, state, point.state, point.move, point.causes))

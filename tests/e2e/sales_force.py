@@ -184,6 +184,7 @@ class House:
 def serving(settings: Settings) -> Iterator[House]:
     """The ledger of some settings, served in a thread of this process."""
     with Ledger.open(settings) as ledger, socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         door = Door(ledger.database, settings)
         identifier = Identifier(ledger.database, settings)
         app = create_app(door, ledger, Hosts.of("127.0.0.1"), identifier)

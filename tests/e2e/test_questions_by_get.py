@@ -43,7 +43,8 @@ def data(answer: httpx.Response) -> dict[str, Any]:
     assert answer.headers["content-type"] == "application/json"
     found: dict[str, Any] = answer.json()
     assert "errors" not in found, found
-    return found["data"]
+    told: dict[str, Any] = found["data"]
+    return told
 
 
 ASKED: dict[str, dict[str, Any]] = {

@@ -14,7 +14,8 @@ from tests.e2e import worked
 from tests.e2e.asking import Client
 from tests.e2e.process import Qledger
 
-PAGE = """query($after: String, $first: Int = 2, $asOf: AsOfTime, $owner: String, $orderBy: String) {
+PAGE = """query(
+        $after: String, $first: Int = 2, $asOf: AsOfTime, $owner: String, $orderBy: String) {
     dealRows(asOf: $asOf, owner: $owner, orderBy: $orderBy, first: $first, after: $after) {
         edges { cursor node { deal basisPosition asOf } }
         nodes { deal } totalCount basis { horizon validAt }

@@ -24,11 +24,9 @@ from ledger.store.embedded import EmbeddedServer
 from ledger.store.ledger import Ledger
 from projections.book import Book
 from projections.rebuild import rebuild
+from projections.rows.answering import PageWanted, Wishes, answer
 from projections.rows.asking import (
-    PageWanted,
     Question,
-    Wishes,
-    answer,
     columns_named,
     dimensions_named,
     folded_rows,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import hmac
 import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -254,6 +256,44 @@ def test_a_key_set_is_bounded(house: House) -> None:
     house.file.write_text(house.file.read_text() + " " * KEYS_BYTES_MAX, encoding="utf-8")
     with pytest.raises(QledgerError, match="keys cannot be read"):
         house.taken(token())
+
+
+class _Answers(BaseHTTPRequestHandler):
+    """Answers with the file behind the server, or sends elsewhere."""
+
+    def do_GET(self) -> None:
+        if self.path == "/moved":
+            self.send_response(302)
+            self.send_header("Location", "/keys")
+            self.end_headers()
+            return
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(Path(self.server.file).read_bytes())  # type: ignore[attr-defined]
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@pytest.mark.parametrize(("path", "found"), [("/keys", True), ("/moved", False)])
+def test_keys_are_fetched_from_where_the_settings_say_and_from_nowhere_else(
+    house: House, path: str, found: bool
+) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Answers) as server:
+        server.file = str(house.file)  # type: ignore[attr-defined]
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            at = f"http://127.0.0.1:{server.server_port}{path}"
+            verifier = Verifier(house.provider._replace(keys=at), lambda: float(NOW))
+            if found:
+                assert verifier.principal_of(token()).person == "ann"
+            else:
+                with pytest.raises(QledgerError, match="keys cannot be read"):
+                    verifier.principal_of(token())
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_keys_of_other_kinds_are_left_out(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def test_the_commands_are_these() -> None:
         "agenda", "debriefs", "queue", "ladder", "team", "decisions",
         "debrief", "waive", "unwaive", "call", "adjust", "assess",
         "token create", "token list", "token revoke", "readings",
-        "document add", "document list", "document remove",
+        "document add", "document list", "document remove", "project", "rebuild", "status",
     }  # fmt: skip
 
 

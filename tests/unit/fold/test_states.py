@@ -258,3 +258,17 @@ def test_the_end_of_a_waiver_is_caused_by_the_waiver() -> None:
     states(log.events, range(5))
     (last,) = kept_at_once(log.events).entries[-1:]
     assert (last.at, last.move, last.causes) == (text(3), "lapsed", (waiver["position"],))
+
+
+def test_a_lapse_at_the_instant_of_news_of_another_account_rests_on_the_evidence_that_aged() -> (
+    None
+):
+    log = begun()
+    log.record(payload("stakeholder-added", stakeholder="pat", name="X"), day(0))
+    met = {"stance": "supports", "source_kind": "call", "said_by": "pat"}
+    aged = log.record(payload("evidence-recorded", criterion="b1", **met), day(1))
+    other = payload("evidence-recorded", criterion="c2", **met)
+    log.record(other, day(7), stream="account:bolt")
+    states(log.events, range(9))
+    (last,) = kept_at_once(log.events).entries[-1:]
+    assert (last.at, last.move, last.causes) == (text(7), "lapsed", (aged["position"],))
