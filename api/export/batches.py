@@ -8,6 +8,7 @@ no more than two are in memory.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from itertools import chain, islice
 from typing import Any, NamedTuple
 
@@ -20,7 +21,8 @@ from projections.rows.definition import BASIS_COLUMNS, Column, Kind, Source, Tab
 from projections.rows.served import copied_from_tables
 
 ROWS_PER_BATCH = 16_384
-_LINES_PER_PARSE = 8_192
+_LINES_PER_PARSE = 4_096
+_ROWS_PER_STEP = 1_024
 
 _TEXT: Mapping[Kind, pa.DataType] = {
     Kind.INT: pa.int64(),
@@ -108,8 +110,9 @@ def with_batches(
                 found = _parsed(lines, text_schema(read), columns, _constants(book))
                 work(Batches(columns, schema, _even(found), MadeFrom.TABLES))
                 return
-    found = _made(rows(book, question, [column.name for column in columns]), question, schema)
-    work(Batches(columns, schema, _even(found), MadeFrom.LOG))
+    with closing(rows(book, question, [column.name for column in columns])) as cells:
+        found = _made(cells, question, schema)
+        work(Batches(columns, schema, _even(found), MadeFrom.LOG))
 
 
 def _read_columns(table: Table, columns: Sequence[Column]) -> list[Column]:
@@ -156,7 +159,7 @@ def _made(
 ) -> Iterator[pa.RecordBatch]:
     """Rows of cells as batches."""
     places = [question.table.index[name] for name in schema.names]
-    while taken := list(islice(found, _LINES_PER_PARSE)):
+    while taken := list(islice(found, _ROWS_PER_STEP)):
         cells = list(zip(*taken, strict=True))
         yield pa.RecordBatch.from_arrays(
             [pa.array(cells[at], field.type) for at, field in zip(places, schema, strict=True)],

@@ -43,9 +43,10 @@ def write_csv(question: Question, basis: Basis, rows: Batches, sink: BinaryIO) -
     options = csv.WriteOptions(include_header=False, quoting_style="needed")
     sink.write((",".join(rows.schema.names) + "\n").encode())
     for batch in rows.batches:
-        text = io.BytesIO()
-        csv.write_csv(batch, text, options)
-        sink.write(text.getvalue())
+        for start in range(0, batch.num_rows, _ROWS_AT_ONCE):
+            text = io.BytesIO()
+            csv.write_csv(batch.slice(start, _ROWS_AT_ONCE), text, options)
+            sink.write(text.getbuffer())
 
 
 def write_ndjson(question: Question, basis: Basis, rows: Batches, sink: BinaryIO) -> None:  # noqa: ARG001

@@ -19,8 +19,8 @@ import orjson
 from ledger.domain.basis import Basis
 from ledger.domain.errors import InvalidInput
 from ledger.domain.times import format_instant
-from projections.rows.asking import Question
-from projections.rows.definition import Cell, Row
+from projections.rows.asking import Question, is_text
+from projections.rows.definition import Kind, Row
 
 CURSOR_CHARACTERS_MAX = 8_000
 
@@ -91,45 +91,57 @@ class Cursor(NamedTuple):
             InvalidInput: `invalid-cursor`, `cursor-of-other-arguments`, `unknown-rules`.
         """
         try:
-            said, facts, cells = _parts(text)
-            valid_at, known_at, horizon, witnessed_only, under, rules = facts
-            _check_kinds(valid_at, known_at, horizon, witnessed_only, under, rules, cells)
-            instants = datetime.fromisoformat(valid_at), datetime.fromisoformat(known_at)
-            if any(each.tzinfo is None for each in instants):
-                raise ValueError(text)
+            said, basis, cells = _parts(text)
         except (ValueError, TypeError, binascii.Error):
-            raise InvalidInput(
-                "invalid-cursor", "no cursor of this ledger", where="after"
-            ) from None
-        if said != digest or len(cells) != len(question.full_order):
+            raise _invalid() from None
+        if said != digest:
             raise InvalidInput(
                 "cursor-of-other-arguments",
                 "the cursor belongs to other arguments",
                 where="after",
                 hint="give all arguments but first and after as they were for the first page",
             )
-        basis = Basis(*instants, horizon, witnessed_only, under, rules)
-        return cls(digest, basis, tuple(cells))
+        kinds = [question.table.column(each.column).kind for each in question.full_order]
+        if len(cells) != len(kinds) or not all(map(_fits, cells, kinds)):
+            raise _invalid()
+        return cls(digest, Basis(*basis), cells)
 
 
-def _parts(text: str) -> list[Any]:
+def _invalid() -> InvalidInput:
+    return InvalidInput("invalid-cursor", "no cursor of this ledger", where="after")
+
+
+_LARGE = 2**62
+_FACTS = (str, str, int, bool, str | None, str)
+"""The kinds of the parts of a basis."""
+
+
+def _parts(text: str) -> tuple[str, tuple[Any, ...], Row]:
+    """The parts of a cursor: the digest, those of the basis, the cells."""
     if len(text) > CURSOR_CHARACTERS_MAX:
         raise ValueError(text)
-    parts = orjson.loads(base64.urlsafe_b64decode(text.encode()))
-    if not isinstance(parts, list):
+    said, facts, cells = orjson.loads(base64.urlsafe_b64decode(text.encode()))
+    if not (isinstance(said, str) and isinstance(facts, list) and isinstance(cells, list)):
         raise TypeError(text)
-    return parts
+    valid_at, known_at, horizon, *others = facts
+    if len(facts) != len(_FACTS) or not all(map(isinstance, facts, _FACTS)):
+        raise TypeError(text)
+    instants = datetime.fromisoformat(valid_at), datetime.fromisoformat(known_at)
+    if any(each.tzinfo is None for each in instants) or not 0 <= horizon < _LARGE:
+        raise ValueError(text)
+    return said, (*instants, horizon, *others), tuple(cells)
 
 
-def _check_kinds(
-    valid_at: Any, known_at: Any, horizon: Any, witnessed_only: Any, under: Any, rules: Any,
-    cells: Any,
-) -> None:  # fmt: skip
-    kinds = (
-        (valid_at, str), (known_at, str), (horizon, int), (witnessed_only, bool),
-        (under, str | None), (rules, str), (cells, list),
-    )  # fmt: skip
-    if not all(isinstance(value, kind) for value, kind in kinds) or horizon < 0:
-        raise TypeError(horizon)
-    if not all(cell is None or isinstance(cell, Cell) for cell in cells):
-        raise TypeError(cells)
+def _fits(cell: Any, kind: Kind) -> bool:
+    """Whether a cell may be one of a column of a kind."""
+    match kind:
+        case _ if cell is None:
+            return True
+        case Kind.INT:
+            return type(cell) is int and abs(cell) < _LARGE
+        case Kind.FLOAT:
+            return type(cell) in {int, float}
+        case Kind.BOOLEAN:
+            return type(cell) is bool
+        case _:
+            return isinstance(cell, str) and is_text(cell)

@@ -11,6 +11,7 @@ report says so.
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from importlib.resources import files
 from typing import NamedTuple, cast
 
@@ -185,6 +186,7 @@ def _ensure_roles(connection: psycopg.Connection[tuple[object, ...]], anew: bool
         try:
             with connection.transaction():
                 _make_roles(connection)
+            _open_bi(connection)
             return True
         except psycopg.errors.InsufficientPrivilege:
             return False
@@ -205,11 +207,25 @@ def _may_act_as_app(connection: psycopg.Connection[tuple[object, ...]]) -> bool:
 
 
 def _make_roles(connection: psycopg.Connection[tuple[object, ...]]) -> None:
-    for role in (APP_ROLE, READER_ROLE, BI_ROLE):
-        there = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone()
-        if there is None:
-            connection.execute(SQL("CREATE ROLE {} NOLOGIN").format(Identifier(role)))
+    for role in (APP_ROLE, READER_ROLE):
+        _make_role(connection, role)
     if not _may_act_as_app(connection):
         connection.execute(SQL("GRANT {} TO CURRENT_USER").format(Identifier(APP_ROLE)))
-    grants = (files("ledger.store") / "sql" / "roles.sql").read_text(encoding="utf-8")
-    connection.execute(grants)
+    connection.execute(_grants("roles.sql"))
+
+
+def _make_role(connection: psycopg.Connection[tuple[object, ...]], role: str) -> None:
+    there = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone()
+    if there is None:
+        connection.execute(SQL("CREATE ROLE {} NOLOGIN").format(Identifier(role)))
+
+
+def _open_bi(connection: psycopg.Connection[tuple[object, ...]]) -> None:
+    """Let `bi_reader` read the schema `bi`; where it may not be made, nobody but the owner does."""
+    with suppress(psycopg.errors.InsufficientPrivilege), connection.transaction():
+        _make_role(connection, BI_ROLE)
+        connection.execute(_grants("roles_bi.sql"))
+
+
+def _grants(name: str) -> str:
+    return (files("ledger.store") / "sql" / name).read_text(encoding="utf-8")

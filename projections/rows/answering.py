@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cache
@@ -175,21 +176,20 @@ def answer(book: Book, asked: Question, wishes: Wishes) -> Answers:
     makers = [_Paging(asked, page) for page in wishes.pages]
     grouping = [_Grouping(table, dimensions, summed) for dimensions, summed in wishes.groups]
     total = Sums(table, measures)
-    for row in rows(book, asked, columns):
-        total.add(row)
-        for each in makers:
-            each.add(row)
-        for group in grouping:
-            group.add(row)
+    with closing(rows(book, asked, columns)) as found:
+        for row in found:
+            total.add(row)
+            for each in makers:
+                each.add(row)
+            for group in grouping:
+                group.add(row)
     return Answers([each.page() for each in makers], total, [group.groups() for group in grouping])
 
 
 def _next_page(book: Book, asked: Question, page: PageWanted) -> Page:
     """A page in the order of the key: read from where the last one ended."""
-    found = rows(book, asked, page.columns, after=page.after)
-    taken = list(islice(found, page.first + 1))
-    close: Any = found
-    close.close()
+    with closing(rows(book, asked, page.columns, after=page.after)) as found:
+        taken = list(islice(found, page.first + 1))
     return Page(taken[: page.first], len(taken) > page.first)
 
 

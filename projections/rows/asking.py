@@ -6,7 +6,7 @@ tables where these may answer and say all that is looked at, else from the fold;
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import orjson
@@ -183,9 +183,14 @@ def _invalid(name: str, value: Cell, hint: str) -> InvalidInput:
 
 
 def _text(name: str, value: Cell) -> Cell:
-    if not isinstance(value, str):
+    if not isinstance(value, str) or not is_text(value):
         raise _invalid(name, value, "it is a text")
     return value
+
+
+def is_text(value: str) -> bool:
+    """Whether the database can take a text: it has no NUL and no half of a character."""
+    return "\x00" not in value and not any("\ud800" <= each <= "\udfff" for each in value)
 
 
 def _flag(name: str, value: Cell) -> Cell:
@@ -236,8 +241,8 @@ _READERS: Mapping[Kind, Callable[[str, Cell], Cell]] = {
 
 def rows(
     book: Book, asked: Question, columns: Iterable[str], *, after: Row | None = None
-) -> Iterator[Row]:
-    """The rows in the order of the key, all columns wide.
+) -> Generator[Row, None, None]:
+    """The rows in the order of the key, all columns wide. Close it when you do not read to the end.
 
     Args:
         book: the book at the basis.

@@ -33,6 +33,9 @@ _SESSION: LiteralString = """
 """
 """A book is sorted in memory; compiling a statement takes as long as running it."""
 
+_COPYING: LiteralString = "SET LOCAL statement_timeout = '15min'"
+"""A copy lasts as long as whoever reads it; that they read at all is watched at the door."""
+
 _HALF_EVEN: LiteralString = """
     CASE WHEN {x} - floor({x}) = 0.5 THEN 2 * round({x} * 0.5) ELSE round({x}) END
     * %(unit)s::numeric
@@ -192,6 +195,7 @@ def copied_from_tables(
             yield None
             return
         tables.connection.execute(_SESSION)
+        tables.connection.execute(_COPYING)
         statement: LiteralString = "COPY (" + asked.statement([_CELLS[name] for name in columns])
         statement += ") TO STDOUT (FORMAT csv)"
         with (

@@ -73,7 +73,7 @@ def test_a_recipe_runs_as_it_stands_on_the_page(
         done = subprocess.run(
             [PYTHON, str(script)],
             cwd=tmp_path,
-            env={**environment, "HOME": str(tmp_path)},
+            env={**environment, "HOME": str(tmp_path), "DLT_DATA_DIR": str(tmp_path / "dlt")},
             capture_output=True,
             text=True,
             check=False,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 
 from ledger.config import Settings
@@ -97,6 +99,26 @@ def test_a_cursor_of_other_arguments_is_refused(client: Client) -> None:
     assert code(client, gates, c=cursor) == "cursor-of-other-arguments"
     for broken in ("", "x", cursor[:-6], cursor[::-1], "W10=", "bnVsbA=="):
         assert code(client, PAGE, after=broken) == "invalid-cursor"
+
+
+def test_a_cursor_that_somebody_made_up_is_refused(client: Client) -> None:
+    cursor = page(client)["pageInfo"]["endCursor"]
+    digest, basis, _cells = orjson.loads(base64.urlsafe_b64decode(cursor))
+    for facts, cells in (
+        (basis, [7]), (basis, ["a\x00b"]), (basis, []), (basis, ["A", 1]), (basis, {}),
+        ([*basis[:2], -1, *basis[3:]], ["A"]), ([*basis[:2], 2**63 - 1, *basis[3:]], ["A"]),
+        (["2025-03-31", *basis[1:]], ["A"]), (basis[:-1], ["A"]), ("", ["A"]),
+    ):  # fmt: skip
+        made_up = base64.urlsafe_b64encode(orjson.dumps([digest, facts, cells]))
+        assert code(client, PAGE, after=made_up.decode()) == "invalid-cursor"
+    other = [*basis[:-1], "0"]
+    made = base64.urlsafe_b64encode(orjson.dumps([digest, other, ["A"]])).decode()
+    assert code(client, PAGE, after=made) == "unknown-rules"
+
+
+def test_a_text_that_no_database_takes_is_refused(client: Client) -> None:
+    query = "query($d: String) { dealRows(deal: $d) { totalCount } }"
+    assert code(client, query, d="a\x00b") == "invalid-argument"
 
 
 def test_sums_and_groups_ignore_the_page(client: Client) -> None:

@@ -1,4 +1,4 @@
--- What the roles may do. Applied after each migration; repeating it is harmless.
+-- What the two roles may do. Applied after each migration; repeating it is harmless.
 GRANT USAGE ON SCHEMA qledger TO qledger_app, qledger_reader;
 GRANT SELECT ON ALL TABLES IN SCHEMA qledger TO qledger_app, qledger_reader;
 GRANT INSERT ON qledger.event TO qledger_app;
@@ -16,8 +16,3 @@ GRANT UPDATE (revoked_at, last_used) ON qledger.token TO qledger_app;
 REVOKE ALL ON qledger.token, qledger.reading FROM qledger_reader;
 GRANT INSERT ON qledger.document TO qledger_app;
 GRANT UPDATE (removed_at) ON qledger.document TO qledger_app;
--- Tools that speak only SQL see the schema bi, and nothing behind it.
-GRANT USAGE ON SCHEMA bi TO bi_reader;
-GRANT SELECT ON ALL TABLES IN SCHEMA bi TO bi_reader;
-REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA bi FROM PUBLIC;
-GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA bi TO bi_reader;
