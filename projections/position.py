@@ -126,8 +126,17 @@ class Status(NamedTuple):
 
     @property
     def in_use(self) -> bool:
-        """Whether answers may come from the tables."""
+        """Whether answers may come from the tables; those about now once they are at the head."""
         return self.ready and self.rules == RULES
+
+    @property
+    def answers_from(self) -> str:
+        """What answers come from, in words."""
+        if not self.in_use:
+            return "the log"
+        if self.lag_events:
+            return "the log for what may have changed since that position, else the tables"
+        return "the tables"
 
     def as_dict(self) -> dict[str, Any]:
         """The status as JSON."""
@@ -139,6 +148,7 @@ class Status(NamedTuple):
             "lag_events": self.lag_events,
             "lag_seconds": round(self.lag_seconds, 3),
             "in_use": self.in_use,
+            "answers_from": self.answers_from,
             "runner": self.runner,
             "projected_at": moved,
             "side": self.side,

@@ -101,13 +101,13 @@ def series(  # noqa: PLR0913 - every part of the question is one
         organisation: by whose manager and team.
 
     Returns:
-        JSON: `basis`, `axis`, `every`, `period` (None where it rolls), `group_by`, `organisation`,
-        `points`: a list of {`day`, `valid_at`, `known_at`, `period`, `currency`, `unconverted`: the
-        currencies of which something is in no amount for want of a rate}, and `lines`, one for each
-        group, measure and category that is ever other than empty, in their order: {`key`:
-        {dimension: value}, `measure`, `category`, `amounts`, `deals`}. `amounts` has one decimal
-        string a point, in the point's currency; `deals` one number a point, and is None for called
-        and adjusted.
+        JSON: `basis` (that of the last point), `axis`, `every`, `period` (None where it rolls),
+        `group_by`, `organisation`, `points`: a list of {`day`, `valid_at`, `known_at`, `period`,
+        `currency`, `unconverted`: the currencies of which something is in no amount for want of a
+        rate}, and `lines`, one for each group, measure and category that is ever other than empty,
+        in their order: {`key`: {dimension: value}, `measure`, `category`, `amounts`, `deals`}.
+        `amounts` has one decimal string a point, in the point's currency; `deals` one number a
+        point, and is None for called and adjusted.
 
     Raises:
         InvalidInput: `invalid-span`, `too-many-points`, `invalid-period`, `invalid-measure`,
@@ -121,7 +121,7 @@ def series(  # noqa: PLR0913 - every part of the question is one
     _add_calls(lines, book, points, asked)
     told = lines.as_dicts(asked.group_by)
     return {
-        "basis": book.basis.as_dict(),
+        "basis": points[-1].basis.as_dict(),  # not of the day on which it was asked
         "axis": str(axis),
         "every": str(every),
         "period": period,

@@ -283,7 +283,8 @@ def series(
         for line in answer["lines"]
     ]
     write_table("Series", [*dimensions, "measure", "category", *(f"{day}*" for day in days)], rows)
-    write_line(basis_line(basis))
+    knowledge = "" if answer["axis"] == Axis.AS_KNOWN_THEN else f" --known-at {basis['known_at']}"
+    write_line(f"basis: --horizon {basis['horizon']}{knowledge} (rules {basis['rules']})")
 
 
 def _points(answer: dict[str, Any]) -> Iterator[list[object]]:

@@ -95,7 +95,7 @@ def _rows(found: Status) -> list[list[Any]]:
         ["projected up to", facts["position"]],
         ["lag", f"{facts['lag_events']} events, {facts['lag_seconds']:.1f} seconds"],
         ["moved at", brief(facts["projected_at"] or "never")],
-        ["answers come from", "the tables" if facts["in_use"] else "the log"],
+        ["answers come from", facts["answers_from"]],
         ["runner", "at work" if facts["runner"] else "none"],
         ["rules", f"{facts['rules']['tables'] or 'none yet'}, this program folds by {RULES}"],
         ["time zone", facts["zone"]],

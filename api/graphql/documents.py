@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache, lru_cache
 from importlib.resources import files
 
@@ -136,6 +136,37 @@ def _check(text: str) -> None:
         raise InvalidInput(
             "invalid-document", f"the schema does not take it: {faults[0].message}{line}"
         )
+
+
+@lru_cache(maxsize=512)
+def variables_of(text: str) -> frozenset[str]:
+    """The names of the variables that a document takes."""
+    return frozenset(
+        each.variable.name.value
+        for definition in parse(text).definitions
+        if isinstance(definition, OperationDefinitionNode)
+        for each in definition.variable_definitions or ()
+    )
+
+
+def check_variables(text: str, given: Iterable[str]) -> None:
+    """Refuse a variable that a document does not take: left out in silence, it would be missed.
+
+    Args:
+        text: the document.
+        given: the names of the variables that somebody gave.
+
+    Raises:
+        InvalidInput: `unknown-variable`.
+    """
+    for name in given:
+        if name not in variables_of(text):
+            raise InvalidInput(
+                "unknown-variable",
+                f"the document takes no variable {name[:100]!r}",
+                where="variables",
+                hint=f"it takes {', '.join(sorted(variables_of(text))) or 'none'}",
+            )
 
 
 @lru_cache(maxsize=512)

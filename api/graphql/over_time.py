@@ -151,7 +151,7 @@ class OverTime:
         )
 
     @strawberry.field(description="A bridge as flat rows: each group, opening to closing.")
-    async def bridge_rows(
+    async def bridge_rows(  # noqa: PLR0913, PLR0917 - every part of the question is one
         self,
         info: Info,
         from_: FromArgument,
@@ -161,9 +161,11 @@ class OverTime:
         period: PeriodArgument = None,
         measure: MeasureArgument = "claimed",
         group_by: GroupByArgument = None,
+        horizon: HorizonArgument = None,
     ) -> list[BridgeRow]:
         later = known_at if to_known_at is None else to_known_at
-        first, second = AsOf(from_, None, known_at), AsOf(to, None, later)
+        first = AsOf(from_, None, known_at, horizon)
+        second = AsOf(to, None, later, horizon)
         books = await run_in_threadpool(TwoBases.resolve, _door(info), first, second)
         answer = await books.ask(
             period, lambda between: bridge(between, measure, tuple(group_by or ())).as_dict()

@@ -26,7 +26,7 @@ from strawberry.types.unset import UNSET
 
 from api.asof import AsOf
 from api.door import Door
-from api.graphql.documents import rests_on_its_bases, text_of
+from api.graphql.documents import check_variables, rests_on_its_bases, text_of
 from api.http.caching import ALWAYS_ASK, IMMUTABLE, is_fresh, is_pinned, tag_of
 from api.http.faults import fault
 from api.moment import HEAD, Asked, MomentDoor
@@ -117,6 +117,7 @@ class QuestionRouter(GraphQLRouter[dict[str, Any], None]):
             name = await _document_named(request)
             if name is not None:
                 text = await run_in_threadpool(text_of, door.database, name)
+                check_variables(text, await _variables_given(request))
                 _document.set(text)
             if request.method != "GET":
                 return await super().run(request, context, root_value)
@@ -192,6 +193,18 @@ async def _document_named(request: Request) -> str | None:
             "document-and-query", "give a documentId or a query, not both", where="documentId"
         )
     return name
+
+
+async def _variables_given(request: Request) -> list[str]:
+    """The names of the variables of a request; none where they cannot be read, which is refused."""
+    try:
+        if request.method == "GET":
+            given = orjson.loads(request.query_params.get("variables") or "{}")
+        else:
+            given = orjson.loads(await request.body()).get("variables")
+    except orjson.JSONDecodeError:
+        return []
+    return list(given) if isinstance(given, dict) else []
 
 
 def _question(request: Request) -> Question:

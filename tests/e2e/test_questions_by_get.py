@@ -150,6 +150,22 @@ def test_a_refusal_is_json_with_a_code(
     assert answer.json()["errors"][0]["extensions"]["code"] == code
 
 
+def test_a_variable_that_a_document_does_not_take_is_refused(http: httpx.Client) -> None:
+    answer = by_name(http, "forecast-v1", asOf=worked.END, horizn="5")
+    assert answer.status_code == 400
+    (refused,) = answer.json()["errors"]
+    assert refused["extensions"]["code"] == "unknown-variable"
+    assert "horizn" in refused["message"]
+    posted = {"documentId": "forecast-v1", "variables": {"as_of": worked.END}}
+    assert http.post("/graphql", json=posted).status_code == 400
+
+
+def test_a_bridge_is_pinned_to_a_horizon(http: httpx.Client) -> None:
+    asked = {**ASKED["bridge-v1"], "horizon": "5"}
+    rows = data(by_name(http, "bridge-v1", **asked))["bridgeRows"]
+    assert {row["basisPosition"] for row in rows} == {"5"}
+
+
 def test_a_mutation_by_get_records_nothing(http: httpx.Client) -> None:
     before = data(http.get("/graphql", params={"query": "{ ledger { headPosition } }"}))
     for query in (
