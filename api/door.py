@@ -154,6 +154,10 @@ class Door:
         reader = DiscreetReader(connection) if discreet else LogReader(connection)
         book = Book(Origin(reader, self.database.url, self._settings.workers), basis)
         book.scope = policy.scope_of(principal, lambda: book.chart)
+        if book.scope.superior is not None:
+            clock, head = reader.present()
+            if max(basis.valid_at, basis.known_at) > clock:  # who is to report to them does not yet
+                book.scope = book.scope.also_at(book.at(Basis(clock, clock, head)).chart)
         return book
 
     def _note(self, basis: Basis) -> None:

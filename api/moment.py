@@ -77,7 +77,8 @@ class MomentDoor(Door):
 
     def head(self) -> Head:
         head = super().head()
-        self._found[HEAD] = head.size
+        with self._alone:
+            self._found[HEAD] = head.size
         return head
 
     def resolve(self, asked: AsOf) -> Basis:
@@ -88,13 +89,15 @@ class MomentDoor(Door):
                 self._moment = self._moment or reader.present()
             basis = resolve(asked, self._moment, reader)
         self._note(basis)
-        self._found[asked] = basis
+        with self._alone:
+            self._found[asked] = basis
         return basis
 
     @contextmanager
     def book_at(self, basis: Basis) -> Iterator[Book]:
-        if basis not in self._found.values():
-            self._found[basis] = basis
+        with self._alone:
+            if basis not in self._found.values():
+                self._found[basis] = basis
         with super().book_at(basis) as book:
             yield book
 

@@ -16,8 +16,10 @@ that side ceased to be live is waited for, since TRUNCATE does not keep old rows
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any, LiteralString, NamedTuple
 
+import psycopg
 from psycopg import Connection, IsolationLevel
 
 from ledger.domain.basis import RULES
@@ -29,7 +31,7 @@ from projections.parallel import EVENTS_PER_WORKER_MIN
 from projections.parts import Job, Workers, load_parts
 from projections.position import PROJECTED_CHANNEL, REBUILD_LOCK
 from projections.projector import Projector, note_known
-from projections.reader import LogReader, category_range
+from projections.reader import LogReader, StreamRange, category_range
 from projections.runner import Advance
 from projections.tables import openings
 from projections.tables.sides import Side, on
@@ -51,7 +53,12 @@ _HEAD: LiteralString = "SELECT size FROM qledger.head"
 _OLD_READERS: LiteralString = """
 SELECT count(*) FROM pg_stat_activity AS session, qledger.projection AS p
 WHERE p.side = %s AND session.datname = current_database()
-AND session.pid <> pg_backend_pid() AND session.xact_start <= p.swapped_at
+AND session.pid <> pg_backend_pid() AND session.xact_start <= p.swapped_at + interval '10 seconds'
+"""
+_HIDDEN_READERS: LiteralString = """
+SELECT pid, backend_xmin::text FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid()
+AND xact_start IS NULL AND backend_xmin IS NOT NULL
 """
 _RECORDED: LiteralString = """
 SELECT coalesce(recorded_at, clock_timestamp()) FROM qledger.head
@@ -60,6 +67,7 @@ _FORGET_PARTS: LiteralString = "DELETE FROM qledger.rebuild_part"
 _EMPTY: LiteralString = """
 TRUNCATE {side}.deal_state, {side}.forecast_entry, {side}.forecast_opening
 """
+_GIVE_WAY: LiteralString = "SET LOCAL lock_timeout = '1s'"
 _UNINDEX: LiteralString = "SELECT qledger.unindex_side(%s)"
 _INDEX: LiteralString = "SELECT qledger.index_side(%s)"
 _BEGIN: LiteralString = """
@@ -140,6 +148,13 @@ def rebuild(
         return Rebuilt(work.side, position, events, resumed, verify)
 
 
+def _readers_busy() -> Unavailable:
+    return Unavailable(
+        "readers-busy", "a transaction still reads the tables that are to be emptied",
+        hint="end it, or wait until it ends, and run it again",
+    )  # fmt: skip
+
+
 class _Place(NamedTuple):
     """A side as its row says."""
 
@@ -193,24 +208,42 @@ class _Rebuild:
         count = max(1, min(PARTS_MAX, horizon // EVENTS_PER_PART))
         parts = LogReader(self._connection).split(category_range("deal"), count, horizon)
         plan = {"side": self.side, "horizon": horizon, "rules": RULES, "zone": zone}
-        with self._connection.transaction(), self._connection.cursor() as cursor:
-            cursor.execute(_FORGET_PARTS)  # first: it waits for who still loads one of them
-            cursor.execute(on(self.side, _EMPTY))
-            cursor.execute(_UNINDEX, [self.side])
-            cursor.execute(_BEGIN, plan)
-            cursor.executemany(
-                _PART, [(self.side, number, *part) for number, part in enumerate(parts)]
-            )
+        deadline = time.monotonic() + READERS_SECONDS_MAX
+        while not self._emptied(plan, parts):
+            if time.monotonic() > deadline:
+                raise _readers_busy()
+            time.sleep(POLL_SECONDS)
+
+    def _emptied(self, plan: dict[str, Any], parts: Sequence[StreamRange]) -> bool:
+        """Empty the side and write the plan down; False where somebody holds the tables.
+
+        It gives way soon: whoever asks for a table that it waits for would wait behind it.
+        """
+        try:
+            with self._connection.transaction(), self._connection.cursor() as cursor:
+                cursor.execute(_FORGET_PARTS)  # first: it waits for who still loads one of them
+                cursor.execute(_GIVE_WAY)
+                cursor.execute(on(self.side, _EMPTY))
+                cursor.execute(_UNINDEX, [self.side])
+                cursor.execute(_BEGIN, plan)
+                cursor.executemany(
+                    _PART, [(self.side, number, *part) for number, part in enumerate(parts)]
+                )
+        except psycopg.errors.LockNotAvailable:
+            return False
+        return True
 
     def _await_old_readers(self) -> None:
         deadline = time.monotonic() + READERS_SECONDS_MAX
-        while self._one(_OLD_READERS, self.side):
+        hidden = self._hidden_readers()
+        while self._one(_OLD_READERS, self.side) or hidden & self._hidden_readers():
             if time.monotonic() > deadline:
-                raise Unavailable(
-                    "readers-busy", "a transaction still reads the tables that are to be emptied",
-                    hint="end it, or wait until it ends, and run it again",
-                )  # fmt: skip
+                raise _readers_busy()
             time.sleep(POLL_SECONDS)
+
+    def _hidden_readers(self) -> set[tuple[int, str]]:
+        """The snapshots of other logins, of which this one may not see since when they are."""
+        return {(pid, xmin) for pid, xmin in self._connection.execute(_HIDDEN_READERS)}
 
     def load(self, workers: int) -> int:
         """Fold and load the parts that are left; how many events all parts hold."""

@@ -1,8 +1,9 @@
 """Sessions of the processes that keep the read models.
 
-Law: times are in UTC, nothing is left open between statements, and the session acts as the role
-that has just the rights it needs where that role exists. A commit does not wait for the disk: what
-a crash takes is rows and checkpoint together, and they are made again from the log.
+Law: times are in UTC, no statement is cut short, nothing is left open between statements, and the
+session acts as the role that has just the rights it needs where that role exists. A commit does not
+wait for the disk: what a crash takes is rows and checkpoint together, and they are made again from
+the log.
 """
 
 from __future__ import annotations
@@ -45,5 +46,5 @@ def owning(conninfo: str) -> Connection[Any]:
         autocommit=True,
         application_name="qledger-projection",
         connect_timeout=CONNECT_SECONDS_MAX,
-        options="-c timezone=UTC -c synchronous_commit=off",
+        options="-c timezone=UTC -c synchronous_commit=off -c statement_timeout=0",
     )

@@ -156,6 +156,12 @@ class Verifier:
         """
         claims = self._verified(spelt)
         person = _claim(claims, self._provider.person_claim)
+        if self._provider.person_claim == "email" and claims.get("email_verified") is not True:
+            raise Unauthenticated(
+                "no-person", "the provider does not say that it verified the token's email",
+                hint="have it send email_verified, or name another claim in "
+                "QLEDGER_OIDC_PERSON_CLAIM",
+            )  # fmt: skip
         if not is_person_id(person):
             raise Unauthenticated(
                 "no-person", f"the token's claim {self._provider.person_claim!r} is nobody's id",

@@ -1,9 +1,9 @@
 """The log of readings: what an auditor was told, and what anybody exported.
 
-Law: a reading is logged before its answer is complete, so nothing that has to be logged is told
-unlogged: what cannot be logged is not answered. It says who asked what, the bases that the answer
-states, and the SHA-256 of the answer's bytes; so an answer that somebody shows later is theirs, or
-is not.
+Law: a reading is logged before its answer is complete, and one that leaves in parts before the
+first of them, so nothing that has to be logged is told unlogged: what cannot be logged is not
+answered. It says who asked what, the bases that the answer states, and the SHA-256 of the answer's
+bytes; so an answer that somebody shows later is theirs, or is not.
 """
 
 from __future__ import annotations

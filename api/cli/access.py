@@ -77,8 +77,12 @@ def revoke(
 
 def readings(
     person: Annotated[str | None, typer.Option(help="Only what this person read.")] = None,
-    after: Annotated[int, typer.Option(help="Only readings with a higher number.")] = 0,
-    limit: Annotated[int, typer.Option(help="How many at most, the last ones.")] = 100,
+    after: Annotated[
+        int, typer.Option(help="Only readings with a higher number, the first of them first.")
+    ] = 0,
+    limit: Annotated[
+        int, typer.Option(help="How many at most; without --after, the last ones.")
+    ] = 100,
     format_: FormatOption = Format.TABLE,
 ) -> None:
     """What auditors read and what was exported: who asked what, and the digest of the answer."""

@@ -133,7 +133,8 @@ def _parsed(
 ) -> Iterator[pa.RecordBatch]:
     """Lines of CSV as batches, with the columns that are the same in every row."""
     reading = csv.ReadOptions(column_names=read.names, use_threads=False, block_size=1 << 24)
-    parsing = csv.ParseOptions(newlines_in_values=True)
+    # A line with nothing on it is a row whose only cell is empty.
+    parsing = csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False)
     converting = csv.ConvertOptions(
         column_types=read,
         null_values=[""],
@@ -144,6 +145,7 @@ def _parsed(
     while taken := list(islice(lines, _LINES_PER_PARSE)):
         source = pa.BufferReader(b"".join(taken))
         table = csv.read_csv(source, reading, parsing, converting).combine_chunks()
+        assert table.num_rows == len(taken), "a row was lost"  # noqa: S101
         arrays = []
         for column, field in zip(columns, schema, strict=True):
             if column.name in constants:

@@ -92,7 +92,8 @@ class Cursor(NamedTuple):
         """
         try:
             said, basis, cells = _parts(text)
-        except (ValueError, TypeError, binascii.Error):
+            format_instant(basis[0]), format_instant(basis[1])  # not beyond the end of time
+        except (ValueError, TypeError, OverflowError, binascii.Error):
             raise _invalid() from None
         if said != digest:
             raise InvalidInput(

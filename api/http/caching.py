@@ -1,15 +1,17 @@
 """What may be kept of an answer: its tag, and for how long.
 
-Law: a tag is made from the question, from who asks, and from all bases that the answer states; the
-same tag is the same answer. An answer is immutable only where nothing recorded later can change it:
-its horizon is pinned, and its times are instants or positions. A date is not: the reporting time
-zone, in which its day ends, may be set anew.
+Law: a tag is made from the question, from who asks, from all bases that the answer states, and from
+the release that made it; the same tag is the same answer, but for what it was made from. An answer
+is immutable only where nothing recorded later can change it: its horizon is pinned, and its times
+are instants or positions. A date is not: the reporting time zone, in which its day ends, may be set
+anew.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from importlib.metadata import version
 from typing import Any
 
 import orjson
@@ -20,6 +22,7 @@ from ledger.domain.basis import Basis
 from ledger.domain.errors import InvalidInput
 from ledger.domain.times import parse_as_of
 
+RELEASE = version("qualification-ledger")
 IMMUTABLE = "private, max-age=31536000, immutable"
 ALWAYS_ASK = "private, no-cache"
 
@@ -34,7 +37,8 @@ def tag_of(asked: Any, principal: Principal, bases: Iterable[Basis | int]) -> st
     """
     who = [principal.person, str(principal.role)]
     rests_on = [each if isinstance(each, int) else each.as_dict() for each in bases]
-    whole = orjson.dumps([asked, who, rests_on], option=orjson.OPT_SORT_KEYS)
+    rests_on.sort(key=str)  # parts of one question are answered in any order
+    whole = orjson.dumps([RELEASE, asked, who, rests_on], option=orjson.OPT_SORT_KEYS)
     return f'"{hashlib.sha256(whole).hexdigest()[:32]}"'
 
 

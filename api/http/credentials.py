@@ -73,7 +73,11 @@ async def _refuse(refusal: QledgerError, scope: Scope, receive: Receive, send: S
 
 
 class ReadingsLogged:
-    """Logs a reading when the last bytes of its answer are about to leave, and before they do."""
+    """Logs a reading before the last bytes of its answer leave.
+
+    An answer that leaves in parts is logged before the first of them as begun, and again at its
+    end with all that left, also where it was broken off.
+    """
 
     def __init__(self, app: ASGIApp, database: Database) -> None:
         self._app = app
@@ -86,31 +90,42 @@ class ReadingsLogged:
         asking: Asking = scope["state"][_ASKING]
         asked = _Asked(scope)
         digest, size = sha256(), 0
+        begun = ended = False
 
         async def heard() -> Message:
             message = await receive()
             asked.take(message)
             return message
 
+        def log(how_far: str = "") -> None:
+            log_reading(
+                self._database,
+                asking.principal,
+                asked=how_far + str(asked),
+                bases=asking.bases,
+                answer_sha256=digest.digest(),
+                answer_bytes=size,
+            )
+
         async def told(message: Message) -> None:
-            nonlocal size
-            if message["type"] == "http.response.body":
-                body = message.get("body", b"")
+            nonlocal size, begun, ended
+            if message["type"] == "http.response.body" and asking.is_to_be_logged:
+                body, more = message.get("body", b""), message.get("more_body", False)
+                if more and not begun:
+                    begun = True
+                    await run_in_threadpool(log, "(begun) ")
                 digest.update(body)
                 size += len(body)
-                if not message.get("more_body", False) and asking.is_to_be_logged:
-                    await run_in_threadpool(
-                        log_reading,
-                        self._database,
-                        asking.principal,
-                        asked=str(asked),
-                        bases=asking.bases,
-                        answer_sha256=digest.digest(),
-                        answer_bytes=size,
-                    )
+                if not more:
+                    await run_in_threadpool(log)
+                    ended = True
             await send(message)
 
-        await self._app(scope, heard, told)
+        try:
+            await self._app(scope, heard, told)
+        finally:
+            if begun and not ended:
+                log("(broken off) ")
 
 
 class _Asked:

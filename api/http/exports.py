@@ -147,9 +147,6 @@ async def _streamed(
     headers: dict[str, str],
     running: threading.BoundedSemaphore,
 ) -> Response:
-    from api.export.pipe import Pipe  # noqa: PLC0415 - what exports need takes 0.2 s to load
-
-    pipe = Pipe()
     told: dict[str, str] = {}
 
     def write() -> None:
@@ -158,7 +155,14 @@ async def _streamed(
         finally:
             running.release()
 
-    threading.Thread(target=write, name="export", daemon=True).start()
+    try:
+        from api.export.pipe import Pipe  # noqa: PLC0415 - what exports need takes 0.2 s to load
+
+        pipe = Pipe()
+        threading.Thread(target=write, name="export", daemon=True).start()
+    except BaseException:  # no thread will give the place back
+        running.release()
+        raise
     chunks = pipe.chunks()
     try:
         first = await anext(chunks, b"")

@@ -101,7 +101,7 @@ _READINGS = """
     SELECT number, at, person, role, how, asked, bases, answer_sha256, answer_bytes
     FROM qledger.reading
     WHERE (%(person)s::text IS NULL OR person = %(person)s) AND number > %(after)s
-    ORDER BY number DESC LIMIT %(limit)s
+    ORDER BY CASE WHEN %(after)s > 0 THEN number ELSE -number END LIMIT %(limit)s
 """
 
 
@@ -192,7 +192,7 @@ def log_reading(database: Database, reading: Reading) -> None:
 def readings(
     connection: Connection, *, person: str | None = None, after: int = 0, limit: int = 100
 ) -> list[LoggedReading]:
-    """What was read, the last first.
+    """What was read, the last first; behind a number, the first first, so that none is missed.
 
     Args:
         connection: any session.

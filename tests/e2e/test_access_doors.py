@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import json
 from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,10 @@ from joserfc.jwk import RSAKey
 
 from api.access import readings
 from api.access.principals import Principal, Role
+from api.http.credentials import ReadingsLogged
 from ledger.config import Settings
+from ledger.domain.basis import Basis
+from ledger.domain.times import Instant
 from ledger.store import access
 from tests.e2e.asking import Client, token_of
 from tests.e2e.process import Qledger
@@ -206,6 +212,49 @@ def test_an_export_is_logged_whoever_asks(house: House, operator: Qledger) -> No
     assert logged(operator)[0]["person"] == "una"
     (only,) = operator.ok_here("readings", "--person", "una", "--format", "json").json["readings"]
     assert only["bases"] == [{"horizon": 3}]
+
+
+async def streamed_in_two_parts(scope: Any, receive: Any, send: Any) -> None:
+    """An export of two parts, as an app sends it; whether the second is sent is for `receive`."""
+    scope["state"]["asking"].exports(Basis(Instant.now(UTC), Instant.now(UTC), 1))
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"a,b\n", "more_body": True})
+    if scope["path"] == "/breaks":
+        raise ConnectionResetError
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+@pytest.mark.parametrize(
+    ("path", "kept"), [("/ends", ["(begun) ", ""]), ("/breaks", ["(begun) ", "(broken off) "])]
+)
+def test_an_export_is_logged_before_its_first_part_leaves(
+    house: House, operator: Qledger, path: str, kept: list[str]
+) -> None:
+    asking = readings.Asking(Principal("ula", Role.ANALYST, "token:x"))
+    sent: list[tuple[bytes, int]] = []
+    before = len(readings_of(operator, "ula"))
+
+    async def send(message: Any) -> None:
+        if message.get("body"):
+            sent.append((message["body"], len(readings_of(operator, "ula")) - before))
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b""}
+
+    scope = {"type": "http", "method": "GET", "path": path, "state": {"asking": asking}}
+    app = ReadingsLogged(streamed_in_two_parts, house.ledger.database)
+    with suppress(ConnectionResetError):
+        asyncio.run(app(scope, receive, send))
+    assert sent == [(b"a,b\n", 1)]
+    logged_now = readings_of(operator, "ula")[: len(kept)]
+    assert [each["asked"] for each in reversed(logged_now)] == [f"{how}GET {path}" for how in kept]
+    assert logged_now[0]["answer_sha256"] == hashlib.sha256(b"a,b\n").hexdigest()
+
+
+def readings_of(operator: Qledger, person: str) -> list[dict[str, Any]]:
+    found = operator.ok_here("readings", "--person", person, "--format", "json")
+    told: list[dict[str, Any]] = found.json["readings"]
+    return told
 
 
 # --- the command line ---------------------------------------------------------------------------

@@ -244,6 +244,17 @@ def test_filters_and_columns_are_those_of_graphql(http: httpx.Client) -> None:
     assert [row["deal"] for row in linked] == [row["deal"] for row in answer["nodes"]]
 
 
+@pytest.mark.parametrize("column", [c.name for c in TABLES["deals"].ready_columns])
+def test_a_column_alone_has_every_row(http: httpx.Client, column: str) -> None:
+    rows = len(exported(http, "deals.ndjson", columns="deal").text.splitlines())
+    found = exported(http, "deals.ndjson", columns=column)
+    of_the_basis = column == "as_of" or column.startswith("basis_")
+    assert found.headers["qledger-made-from"] == ("log" if of_the_basis else "tables")
+    assert len(found.text.splitlines()) == rows > 20
+    beside = exported(http, "deals.ndjson", columns=f"{column},basis_position")
+    assert len(beside.text.splitlines()) == rows
+
+
 # --- the basis ----------------------------------------------------------------------------------
 
 

@@ -91,6 +91,8 @@ def postmaster(home: Path) -> int:
 
 def kill_server(home: Path, *, whole: bool) -> None:
     """Kill the postmaster, or it and all its children, as a power cut would."""
+    while not (home / "postgres" / "postmaster.pid").exists():
+        time.sleep(0.01)  # somebody is just starting it again
     process = psutil.Process(postmaster(home))
     victims = [process, *(process.children() if whole else [])]
     for victim in victims:

@@ -324,7 +324,7 @@ def test_claims_and_roles_are_named_by_the_settings(tmp_path: Path) -> None:
         tmp_path, RSA, oidc_person_claim="email", oidc_role_claim="realm_access.roles",
         oidc_roles="sales-leads=manager, sales=rep,https://x.example/a=b=auditor",
     )  # fmt: skip
-    told: dict[str, Any] = {"email": "ann@x.example", "roles": None}
+    told: dict[str, Any] = {"email": "ann@x.example", "email_verified": True, "roles": None}
     for roles, role in (
         (["sales"], Role.REP),
         (["sales", "sales-leads"], Role.MANAGER),
@@ -335,6 +335,13 @@ def test_claims_and_roles_are_named_by_the_settings(tmp_path: Path) -> None:
         assert (found.person, found.role) == ("ann@x.example", role)
     for none in ([], ["rep"], "", 7, None, [7], {"sales": 1}):
         assert house.refused(token(realm_access={"roles": none}, **told)) == "no-role"
+
+
+@pytest.mark.parametrize("verified", [False, None, "true"])
+def test_an_address_that_nobody_verified_is_nobody(tmp_path: Path, verified: Any) -> None:
+    house = House(tmp_path, RSA, oidc_person_claim="email", oidc_role_claim="roles")
+    told = {"email": "ann@x.example", "email_verified": verified, "roles": ["rep"]}
+    assert house.refused(token(**told)) == "no-person"
 
 
 def test_a_claim_whose_name_holds_dots_is_found(tmp_path: Path) -> None:
