@@ -15,6 +15,7 @@ COMPILED = (
     "ledger/domain/history.py",
     "projections/fold/claims.py",
     "projections/fold/criterion.py",
+    "projections/fold/deal_history.py",
     "projections/fold/gate_rules.py",
     "projections/fold/gates.py",
     "projections/fold/hearing.py",
@@ -22,6 +23,7 @@ COMPILED = (
     "projections/fold/rulebook.py",
     "projections/fold/states.py",
     "projections/fold/verdict.py",
+    "projections/fold/walk.py",
 )
 
 

@@ -49,11 +49,6 @@ class Bridge:
         """The book at the second basis."""
         return self.between.closing
 
-    @property
-    def currency(self) -> str | None:
-        """The reporting currency: before the first deal there is none, then the other side's."""
-        return self.closing.settings.reporting_currency or self.opening.settings.reporting_currency
-
     def as_dict(self) -> dict[str, Any]:
         """The answer as JSON: every step of the whole, and of each group those that occurred.
 
@@ -77,7 +72,7 @@ class Bridge:
                 "last_day": self.between.period.last_day.isoformat(),
             },
             "measure": str(self.measure),
-            "currency": self.currency,
+            "currency": self.between.reporting_currency,
             "group_by": list(self.group_by),
             **self._written(self.balances.total, whole=True),
             "groups": [
@@ -96,9 +91,10 @@ class Bridge:
         Args:
             whole: with the steps that did not occur.
         """
-        balance = _Balance(self.currency, self.closing.settings.rates, lines.opening)
+        currency = self.between.reporting_currency
+        balance = _Balance(currency, self.closing.settings.rates, lines.opening)
         opened = converted_sum(
-            lines.opening.amounts, self.currency, self.opening.settings.rates
+            lines.opening.amounts, currency, self.opening.settings.rates
         )  # at the first basis
         revaluation = balance.amount - opened
         opening = _line(opened, balance.by_currency, lines.opening.deals)
@@ -138,7 +134,7 @@ class Bridge:
             for currency, amount in line.amounts.items()
             if amount
         }
-        to, rates = self.currency, self.closing.settings.rates
+        to, rates = self.between.reporting_currency, self.closing.settings.rates
         return sorted(
             each for each in seen if to is None or conversion_rate(each, to, rates) is None
         )
@@ -193,12 +189,6 @@ def _line(amount: Decimal, by_currency: Mapping[str, Decimal], deals: int) -> di
         },
         "deals": deals,
     }
-
-
-def reporting_currency(between: Between) -> str | None:
-    """The currency of a bridge: before the first deal there is none, then the other side's."""
-    opening, closing = between.opening.settings, between.closing.settings
-    return closing.reporting_currency or opening.reporting_currency
 
 
 def check_bridge(measure: str, group_by: Iterable[str]) -> tuple[Measure, tuple[str, ...]]:

@@ -24,6 +24,7 @@ from ledger.domain.money import Rates, conversion_rate, format_amount, round_to_
 from projections.book import Book
 from projections.fold.claims import CLAIMED_FIELDS, ClaimedDeal, claimed_deal
 from projections.forecast import counts_in
+from projections.reader import merged
 from projections.timeline import event_facts
 
 FIELDS = tuple(field for field in CLAIMED_FIELDS if field not in {"opened", "closed_at"})
@@ -163,8 +164,8 @@ def diff(opening: Book, closing: Book, period: Period) -> Diff:
 def _pairs(opening: Book, closing: Book) -> Iterator[tuple[str, Side, Side]]:
     """Every deal of either book with its two sides, both read once, side by side, in order."""
     nothing = Side(None, [])
-    merged = _merged(opening, closing)
-    for stream, found in groupby(merged, key=itemgetter(0)):
+    both = merged(opening.claims(), closing.claims())
+    for stream, found in groupby(both, key=itemgetter(0)):
         sides = {which: events for _stream, which, events in found}
         deal_id = stream_id(stream)
         yield (
@@ -172,19 +173,6 @@ def _pairs(opening: Book, closing: Book) -> Iterator[tuple[str, Side, Side]]:
             _side(deal_id, sides[0], opening) if 0 in sides else nothing,
             _side(deal_id, sides[1], closing) if 1 in sides else nothing,
         )
-
-
-def _merged(opening: Book, closing: Book) -> Iterator[tuple[str, int, list[Event]]]:
-    before, after = opening.claims(), closing.claims()
-    left, right = next(before, None), next(after, None)
-    while left is not None or right is not None:
-        if right is None or (left is not None and left[0].encode() <= right[0].encode()):
-            assert left is not None  # noqa: S101 - the loop's condition, for the type checker
-            yield left[0], 0, left[1]
-            left = next(before, None)
-        else:
-            yield right[0], 1, right[1]
-            right = next(after, None)
 
 
 def _side(deal_id: str, events: list[Event], book: Book) -> Side:

@@ -18,9 +18,9 @@ from typing import Any
 from ledger.domain.deal import OPEN
 from ledger.domain.errors import InvalidInput
 from ledger.domain.money import format_amount
-from projections.bridge import converted_sum, reporting_currency
+from projections.bridge import converted_sum
 from projections.fold.states import DealState
-from projections.fold.steps import Measure, Place, Scope, month_of, place_of
+from projections.fold.steps import BridgeScope, Measure, Place, month_of, place_of
 from projections.movements import Between, both_ends
 
 
@@ -76,7 +76,7 @@ def flows(
         link.deals += 1
         _add(link.before, first, asked)
         _add(link.after, second, asked)
-    currency = reporting_currency(between)
+    currency = between.reporting_currency
     opening, closing = between.opening.settings.rates, between.closing.settings.rates
     return {
         "from": between.opening.basis.as_dict(),
@@ -116,11 +116,11 @@ def _check(measure: str, by: str) -> Measure:
     return Measure(measure)
 
 
-def _counts(state: DealState | None, scope: Scope) -> bool:
+def _counts(state: DealState | None, scope: BridgeScope) -> bool:
     return state is not None and place_of(month_of(state.counts_on), scope) is Place.IN
 
 
-def _node(state: DealState | None, scope: Scope, by: str) -> str:
+def _node(state: DealState | None, scope: BridgeScope, by: str) -> str:
     if state is None:
         return NOT_IN_BOOK
     place = place_of(month_of(state.counts_on), scope)

@@ -18,15 +18,9 @@ from psycopg import Connection
 from ledger.domain.envelope import decode
 from ledger.domain.errors import Unavailable
 from ledger.domain.events import Event, stream_id, stream_name
+from projections.fold.deal_history import DealHistory, World
 from projections.fold.known_then import accounts_mentioned
-from projections.fold.states import (
-    ACCOUNT_TYPES,
-    FOREVER,
-    STATE_TYPES,
-    DealHistory,
-    Learned,
-    World,
-)
+from projections.fold.states import ACCOUNT_TYPES, FOREVER, STATE_TYPES, Learned
 from projections.tables.sides import Side, on
 
 EVENTS_HELD_MAX = 200_000
@@ -51,7 +45,7 @@ WHERE deal = ANY(%(deals)s::text[]) AND known_to = %(forever)s::timestamptz
 
 
 class History(Protocol):
-    """What is asked of a deal's history; see `projections.fold.states.DealHistory`."""
+    """What is asked of a deal's history; see `projections.fold.deal_history.DealHistory`."""
 
     @property
     def accounts(self) -> frozenset[str]: ...

@@ -19,8 +19,8 @@ from projections.book import Book, MadeFrom
 from projections.fold.states import DealState
 from projections.fold.steps import (
     OPEN_CATEGORIES,
+    BridgeScope,
     Measure,
-    Scope,
     change_of,
     held,
     is_in,
@@ -50,14 +50,20 @@ class Between(NamedTuple):
     period: Period
 
     @property
+    def reporting_currency(self) -> str | None:
+        """Before the first deal there is none, then the other side's."""
+        opening, closing = self.opening.settings, self.closing.settings
+        return closing.reporting_currency or opening.reporting_currency
+
+    @property
     def span(self) -> Span | None:
         """The journal between the two bases."""
         return span_between(self.opening.basis, self.closing.basis)
 
-    def scope(self, measure: Measure) -> Scope:
+    def scope(self, measure: Measure) -> BridgeScope:
         """What a bridge of the period is about; a fiscal period is a run of whole months."""
         last = month_of(self.period.last_day.isoformat())
-        return Scope(measure, self.period.first_day.isoformat(), last or "")
+        return BridgeScope(measure, self.period.first_day.isoformat(), last or "")
 
     @contextmanager
     def tables(self) -> Iterator[Tables | None]:
@@ -114,7 +120,7 @@ def add_up(balances: Balances, between: Between, measure: Measure, *, by_categor
             _take(balances, hop, scope)
 
 
-def _open(balances: Balances, state: DealState | None, scope: Scope) -> None:
+def _open(balances: Balances, state: DealState | None, scope: BridgeScope) -> None:
     side = held(state, scope)
     if state is not None and is_in(side, scope.measure):
         amount = Decimal(0) if state.amount is None else Decimal(state.amount) * side.weight / 100
@@ -134,14 +140,14 @@ def _open_from_tables(
             balances.open(Account(owner, currency, str(category)), amount, cell.deals)
 
 
-def _take(balances: Balances, hop: Hop, scope: Scope) -> None:
+def _take(balances: Balances, hop: Hop, scope: BridgeScope) -> None:
     change = change_of(hop.before, hop.after, hop.move, scope)
     if change is not None:
         balances.take(change, restated=hop.leg is not Leg.JOURNAL)
 
 
 def _take_journal(
-    balances: Balances, tables: Tables, span: Span | None, scope: Scope, *, by_category: bool
+    balances: Balances, tables: Tables, span: Span | None, scope: BridgeScope, *, by_category: bool
 ) -> None:
     if span is None:
         return
@@ -186,7 +192,7 @@ def hops(between: Between, measure: Measure) -> list[Moved]:
     return sorted(moving, key=_in_order)
 
 
-def _moves(hop: Hop, scope: Scope) -> bool:
+def _moves(hop: Hop, scope: BridgeScope) -> bool:
     return change_of(hop.before, hop.after, hop.move, scope) is not None
 
 

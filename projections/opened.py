@@ -20,7 +20,7 @@ from ledger.domain.history import ACTS
 from ledger.domain.money import format_amount, round_to_minor_unit
 from ledger.domain.times import format_instant
 from projections.book import Book
-from projections.bridge import check_bridge, converted_sum, reporting_currency
+from projections.bridge import check_bridge, converted_sum
 from projections.fold.known_then import accounts_mentioned
 from projections.fold.states import STATE_TYPES, DealState
 from projections.fold.steps import Measure, Step, StepKind, change_of, month_of, steps
@@ -81,7 +81,7 @@ def opened(
         "period": between.period.name,
         "measure": str(asked),
         "step": step,
-        "currency": reporting_currency(between),
+        "currency": between.reporting_currency,
         "changes": [
             {
                 "deal": part.moved.deal_id,
@@ -130,7 +130,7 @@ def _amounts(between: Between, parts: Iterable[Step]) -> dict[str, Any]:
     for part in parts:
         if part.currency is not None:
             exact[part.currency] = exact.get(part.currency, Decimal(0)) + part.amount
-    total = converted_sum(exact, reporting_currency(between), between.closing.settings.rates)
+    total = converted_sum(exact, between.reporting_currency, between.closing.settings.rates)
     return {
         "amount": format_amount(total),
         "by_currency": {

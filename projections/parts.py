@@ -27,7 +27,8 @@ from ledger.domain.errors import Unavailable
 from ledger.domain.events import Event, stream_id
 from ledger.domain.times import END_OF_TIME
 from projections import garbage, sessions
-from projections.fold.states import STATE_TYPES, DealHistory, Learned, World
+from projections.fold.deal_history import DealHistory, World
+from projections.fold.states import STATE_TYPES, Learned
 from projections.histories import Fold, told, with_evidence
 from projections.position import CannotProject
 from projections.reader import LogReader, StreamRange

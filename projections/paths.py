@@ -18,13 +18,11 @@ second basis judges under a version of its own - all of the path is one such hop
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import date, timedelta
+from datetime import timedelta
 from enum import StrEnum
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, NamedTuple
-
-import orjson
+from typing import NamedTuple
 
 from ledger.domain.basis import Basis
 from ledger.domain.calendar import FiscalCalendar, Period
@@ -32,10 +30,11 @@ from ledger.domain.events import DealClosed, Event, stream_id
 from ledger.domain.history import ACTS
 from ledger.domain.times import format_instant
 from projections.book import Book
-from projections.fold.claims import counting_day
+from projections.fold.deal_history import DealHistory, World
 from projections.fold.known_then import accounts_mentioned
-from projections.fold.states import DealHistory, DealState, Entry, World
+from projections.fold.states import DealState, Entry, claimed_part, with_evidence_part
 from projections.qualified import BookDeal
+from projections.reader import merged
 from projections.worlds import is_of_playbooks
 
 
@@ -104,8 +103,8 @@ def paths(opening: Book, closing: Book, period: Period) -> Iterator[Path]:
         period: deals that surely never count in it are left out.
     """
     traveller = _Traveller(opening, closing)
-    merged = _merged(opening.histories(), closing.histories())
-    for stream, found in groupby(merged, key=itemgetter(0)):
+    both = merged(opening.histories(), closing.histories())
+    for stream, found in groupby(both, key=itemgetter(0)):
         sides = {which: events for _stream, which, events in found}
         before, after = sides.get(0, []), sides.get(1, [])
         if _may_count((*before, *after), period):
@@ -117,27 +116,13 @@ def ends(
 ) -> Iterator[tuple[DealState | None, DealState | None]]:
     """Every deal that may count in a period at either basis: its state at the first, and at the
     second."""
-    merged = _merged(opening.histories(), closing.histories())
-    for stream, found in groupby(merged, key=itemgetter(0)):
+    both = merged(opening.histories(), closing.histories())
+    for stream, found in groupby(both, key=itemgetter(0)):
         sides = {which: events for _stream, which, events in found}
         before, after = sides.get(0, []), sides.get(1, [])
         if _may_count((*before, *after), period):
             deal_id = stream_id(stream)
             yield state_at(opening, deal_id, before), state_at(closing, deal_id, after)
-
-
-def _merged(
-    before: Iterator[tuple[str, list[Event]]], after: Iterator[tuple[str, list[Event]]]
-) -> Iterator[tuple[str, int, list[Event]]]:
-    left, right = next(before, None), next(after, None)
-    while left is not None or right is not None:
-        if right is None or (left is not None and left[0].encode() <= right[0].encode()):
-            assert left is not None  # noqa: S101 - the loop's condition, for the type checker
-            yield left[0], 0, left[1]
-            left = next(before, None)
-        else:
-            yield right[0], 1, right[1]
-            right = next(after, None)
 
 
 def _may_count(events: Iterable[Event], period: Period) -> bool:
@@ -268,22 +253,9 @@ def state_at(book: Book, deal_id: str, events: list[Event]) -> DealState | None:
 
 
 def _state_of(deal: BookDeal, calendar: FiscalCalendar) -> DealState:
-    claimed, verdict = deal.claimed, deal.verdict
-    amount: dict[str, Any] | None = claimed.value("amount")
-    close_date: date | None = claimed.close_date
-    own = dict(claimed.dimensions)
-    return DealState(
-        claimed.name,
-        claimed.account,
-        claimed.owner,
-        claimed.stage,
-        str(claimed.category),
-        claimed.outcome,
-        None if amount is None else amount["amount"],
-        None if amount is None else amount["currency"],
-        None if close_date is None else close_date.isoformat(),
-        counting_day(claimed, calendar),
-        orjson.dumps(own, option=orjson.OPT_SORT_KEYS).decode() if own else None,
+    verdict = deal.verdict
+    return with_evidence_part(
+        claimed_part(deal.claimed, calendar),
         str(verdict.category),
         verdict.gate,
         verdict.weight_percent,

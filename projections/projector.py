@@ -24,7 +24,7 @@ from ledger.domain.basis import RULES
 from ledger.domain.envelope import decode
 from ledger.domain.events import Event
 from ledger.domain.times import parse_instant
-from projections.fold.states import DealHistory, World
+from projections.fold.deal_history import DealHistory, World
 from projections.histories import Fold, Histories, News
 from projections.position import PROJECTED_CHANNEL
 from projections.tables import openings, writing

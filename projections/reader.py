@@ -356,6 +356,21 @@ def _from_columns(row: TupleRow) -> Event:
     return found
 
 
+def merged(
+    before: Iterator[tuple[str, list[Event]]], after: Iterator[tuple[str, list[Event]]]
+) -> Iterator[tuple[str, int, list[Event]]]:
+    """Two readings of streams as one, in the order of names: (stream, 0 or 1, events)."""
+    left, right = next(before, None), next(after, None)
+    while left is not None or right is not None:
+        if right is None or (left is not None and left[0].encode() <= right[0].encode()):
+            assert left is not None  # noqa: S101 - the loop's condition, for the type checker
+            yield left[0], 0, left[1]
+            left = next(before, None)
+        else:
+            yield right[0], 1, right[1]
+            right = next(after, None)
+
+
 def _visible(basis: Basis) -> dict[str, Any]:
     return {
         "horizon": basis.horizon,

@@ -25,7 +25,7 @@ from psycopg import Connection, IsolationLevel
 from ledger.domain.basis import RULES
 from ledger.domain.errors import Refused, Unavailable
 from projections import sessions
-from projections.fold.states import DealHistory
+from projections.fold.deal_history import DealHistory
 from projections.histories import Fold
 from projections.parallel import EVENTS_PER_WORKER_MIN
 from projections.parts import Job, Workers, load_parts

@@ -24,7 +24,7 @@ from psycopg import Connection
 
 from ledger.domain.errors import Refused, Unavailable
 from projections import garbage, sessions
-from projections.fold.states import DealHistory
+from projections.fold.deal_history import DealHistory
 from projections.histories import Fold
 from projections.position import LEADER_LOCK, CannotProject
 from projections.projector import (

@@ -15,8 +15,8 @@ from psycopg import Connection
 from ledger.domain.envelope import decode
 from ledger.domain.events import SETTINGS_STREAM, Event, FiscalCalendarSet, PlaybookPublished
 from ledger.domain.history import ACTS
+from projections.fold.deal_history import World
 from projections.fold.settings import settings_at
-from projections.fold.states import World
 
 _PLAYBOOK_TYPES = ACTS | {PlaybookPublished.type}
 _CALENDAR_TYPES = ACTS | {FiscalCalendarSet.type}

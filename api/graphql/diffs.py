@@ -18,7 +18,7 @@ from starlette.concurrency import run_in_threadpool
 from api.asof import AsOf
 from api.door import Door
 from api.graphql.forecasts import GroupKey
-from api.graphql.scalars import AsOfTime, BigInt, ExactDecimal
+from api.graphql.scalars import AsOfTime, ExactDecimal
 from api.graphql.told import told
 from api.graphql.types import BasisType, LedgerEvent, Money
 from ledger.domain.basis import Basis
@@ -43,13 +43,6 @@ KnownAtArgument = Annotated[
 ToKnownAtArgument = Annotated[
     AsOfTime | None,
     strawberry.argument(description='The second time as known then; "now" is hindsight.'),
-]
-HorizonArgument = Annotated[
-    BigInt | None, strawberry.argument(description="The last position to take into account.")
-]
-WitnessedArgument = Annotated[
-    bool,
-    strawberry.argument(description="Leave out what sources attested and this ledger did not see."),
 ]
 PeriodArgument = Annotated[
     str | None,

@@ -15,12 +15,11 @@ from starlette.concurrency import run_in_threadpool
 from strawberry.types import Info
 
 from api.asof import AsOf
-from api.door import Door
+from api.graphql.arguments import HorizonArgument, WitnessedArgument, door_of
 from api.graphql.diffs import (
     STEPS,
     FromArgument,
     GroupByArgument,
-    HorizonArgument,
     KnownAtArgument,
     LedgerDiff,
     MeasureArgument,
@@ -28,7 +27,6 @@ from api.graphql.diffs import (
     ToArgument,
     ToKnownAtArgument,
     TwoBases,
-    WitnessedArgument,
 )
 from api.graphql.scalars import AsOfTime, BigInt, ExactDecimal
 from ledger.domain.times import parse_date
@@ -123,11 +121,6 @@ HindsightArgument = Annotated[
 ]
 
 
-def _door(info: Info) -> Door:
-    door: Door = info.context["door"]
-    return door
-
-
 @strawberry.type
 class OverTime:
     """The roots of questions about change over time."""
@@ -147,7 +140,7 @@ class OverTime:
         first = AsOf(from_, None, known_at, horizon, witnessed_only)
         second = AsOf(to, None, later, horizon, witnessed_only)
         return LedgerDiff(
-            books=await run_in_threadpool(TwoBases.resolve, _door(info), first, second)
+            books=await run_in_threadpool(TwoBases.resolve, door_of(info), first, second)
         )
 
     @strawberry.field(description="A bridge as flat rows: each group, opening to closing.")
@@ -166,7 +159,7 @@ class OverTime:
         later = known_at if to_known_at is None else to_known_at
         first = AsOf(from_, None, known_at, horizon)
         second = AsOf(to, None, later, horizon)
-        books = await run_in_threadpool(TwoBases.resolve, _door(info), first, second)
+        books = await run_in_threadpool(TwoBases.resolve, door_of(info), first, second)
         answer = await books.ask(
             period, lambda between: bridge(between, measure, tuple(group_by or ())).as_dict()
         )
@@ -190,7 +183,7 @@ class OverTime:
         axis = Axis.HINDSIGHT if hindsight else Axis.AS_KNOWN_THEN
 
         def answer() -> dict[str, Any]:
-            with _door(info).book(AsOf(known_at=known_at, horizon=horizon)) as book:
+            with door_of(info).book(AsOf(known_at=known_at, horizon=horizon)) as book:
                 return series(
                     book,
                     *days,

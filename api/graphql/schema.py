@@ -15,7 +15,7 @@ from strawberry.extensions import MaskErrors, MaxAliasesLimiter, MaxTokensLimite
 from strawberry.types import ExecutionContext, Info
 
 from api.asof import AsOf
-from api.door import Door
+from api.graphql.arguments import HorizonArgument, WitnessedArgument, door_of
 from api.graphql.mutations import Mutation
 from api.graphql.opener import Opener
 from api.graphql.over_time import OverTime
@@ -43,13 +43,6 @@ KnownAtArgument = Annotated[
         description='Knowledge time alone: what was known by then; "now" is hindsight.'
     ),
 ]
-HorizonArgument = Annotated[
-    BigInt | None, strawberry.argument(description="The last position to take into account.")
-]
-WitnessedArgument = Annotated[
-    bool,
-    strawberry.argument(description="Leave out what sources attested and this ledger did not see."),
-]
 UnderArgument = Annotated[
     str | None,
     strawberry.argument(
@@ -60,16 +53,11 @@ UnderArgument = Annotated[
 ]
 
 
-def _door(info: Info) -> Door:
-    door: Door = info.context["door"]
-    return door
-
-
 @strawberry.type(description="Questions to the ledger. None of them changes anything.")
 class Query(OverTime, RowQueries):  # type: ignore[misc]
     @strawberry.field(description="The end of the log, now.")
     async def ledger(self, info: Info) -> Ledger:
-        head = await run_in_threadpool(_door(info).head)
+        head = await run_in_threadpool(door_of(info).head)
         recorded_at = None if head.recorded_at is None else format_instant(head.recorded_at)
         return Ledger(head_position=BigInt(head.size), head_recorded_at=recorded_at)
 
@@ -87,7 +75,7 @@ class Query(OverTime, RowQueries):  # type: ignore[misc]
         witnessed_only: WitnessedArgument = False,
         under: UnderArgument = None,
     ) -> Snapshot:
-        door = _door(info)
+        door = door_of(info)
         asked = AsOf(as_of, valid_at, known_at, horizon, witnessed_only, under)
         return Snapshot(book=Opener(door, await run_in_threadpool(door.resolve, asked)))
 

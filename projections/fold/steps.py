@@ -107,7 +107,7 @@ _OF_MOVE = {
 _NOTHING = Decimal(0)
 
 
-class Scope(NamedTuple):
+class BridgeScope(NamedTuple):
     """What a bridge is about.
 
     Args:
@@ -196,7 +196,7 @@ def month_of(day: str | None) -> str | None:
     return None if day is None else f"{day[:8]}01"
 
 
-def place_of(month: str | None, scope: Scope) -> Place:
+def place_of(month: str | None, scope: BridgeScope) -> Place:
     """Where a deal counts that counts in a month; None is in no period."""
     if month is None:
         return Place.NEVER
@@ -214,7 +214,7 @@ def is_in(held: Held, measure: Measure) -> bool:
     return held.outcome == OPEN and held.category is not None
 
 
-def held(state: DealState | None, scope: Scope) -> Held:
+def held(state: DealState | None, scope: BridgeScope) -> Held:
     """One side of a change, as a scope sees it."""
     if state is None:
         return ABSENT
@@ -233,7 +233,7 @@ def held(state: DealState | None, scope: Scope) -> Held:
 
 
 def change_of(
-    before: DealState | None, after: DealState | None, move: str | None, scope: Scope
+    before: DealState | None, after: DealState | None, move: str | None, scope: BridgeScope
 ) -> Change | None:
     """A change of a deal's state as a scope sees it; None where it moves no amount.
 

@@ -103,10 +103,10 @@ def no_evidence_no_revenue(deal: Qualification) -> Verdict:
     return Verdict(category, weight, rule, deal.stands_at, tuple(sorted(causes)))
 
 
-def _out_or_won(deal: Qualification, projected: tuple[Category, int]) -> Verdict:
+def _out_or_won(deal: Qualification, placed: tuple[Category, int]) -> Verdict:
     if deal.outcome != OPEN:
         decided = [move for move in deal.moves if move.kind is MoveKind.DECIDED]
         rule = VerdictRule.WON if deal.outcome == Outcome.WON else VerdictRule.ENDED
-        return Verdict(*projected, rule, deal.stands_at, decided[-1].causes)
+        return Verdict(*placed, rule, deal.stands_at, decided[-1].causes)
     rule = VerdictRule.NO_PLAYBOOK if deal.rulebook is None else VerdictRule.NO_EVIDENCE
-    return Verdict(*projected, rule, deal.stands_at)
+    return Verdict(*placed, rule, deal.stands_at)

@@ -14,7 +14,6 @@ from typing import Any, Final, LiteralString
 
 import orjson
 
-from ledger.domain.calendar import Period
 from projections.book import Book
 from projections.rows.deals import DEALS
 from projections.rows.definition import Cell, Row, Wanted, basis_cells
@@ -137,12 +136,8 @@ _JOINS: Final[Mapping[LiteralString, LiteralString]] = {
 """What is joined, where a cell or a condition looks at it."""
 
 
-_HOLDING: LiteralString = """
-    s.valid_from <= %(valid_at)s AND s.valid_to > %(valid_at)s
-    AND s.known_from <= %(known_at)s AND s.known_to > %(known_at)s
-"""
 _WHOLE_BOOK: LiteralString = f"""
-    SELECT s.* FROM {{side}}.deal_state AS s WHERE {_HOLDING}
+    SELECT s.* FROM {{side}}.deal_state AS s WHERE {stabbing.HOLDING}
 """
 _IN_MONTHS: LiteralString = f"""
     SELECT s.* FROM {stabbing.MONTHS} {stabbing.AT_ONCE}
@@ -322,4 +317,4 @@ def _bounds(book: Book, given: Mapping[str, Cell]) -> tuple[date, date] | None:
 def _months(bounds: tuple[date, date] | None) -> list[date]:
     if bounds is None:
         return []
-    return stabbing.months_of(Period("", bounds[0].replace(day=1), bounds[1]))
+    return stabbing.months_between(bounds[0].replace(day=1), bounds[1])

@@ -49,7 +49,7 @@ _ON_DIAGONAL: LiteralString = f"""
     AND greatest(s.valid_from, s.known_from) < least(s.valid_to, s.known_to)
     AND s.valid_to > %(diagonal)s AND s.known_to > %(diagonal)s
 """
-_HOLDING: LiteralString = """
+HOLDING: LiteralString = """
     s.valid_from <= %(valid_at)s AND s.valid_to > %(valid_at)s
     AND s.known_from <= %(known_at)s AND s.known_to > %(known_at)s
 """
@@ -70,7 +70,7 @@ IN_HINDSIGHT: LiteralString = f"""
     AND qledger.span_class(s.valid_from, least(s.valid_to, s.known_from)) = span.class
     AND s.valid_from <= %(diagonal)s AND s.valid_from > span.since
     AND s.valid_from < s.known_from
-    AND s.known_from > %(diagonal)s AND {_HOLDING}
+    AND s.known_from > %(diagonal)s AND {HOLDING}
 """
 """Where V < K: those that hold (V, K) and became known only after V."""
 
@@ -79,13 +79,13 @@ IN_FORESIGHT: LiteralString = f"""
     AND qledger.span_class(s.known_from, least(s.known_to, s.valid_from)) = span.class
     AND s.known_from <= %(diagonal)s AND s.known_from > span.since
     AND s.known_from < s.valid_from
-    AND s.valid_from > %(diagonal)s AND {_HOLDING}
+    AND s.valid_from > %(diagonal)s AND {HOLDING}
 """
 """Where V > K: those that hold (V, K) and were to begin only after K."""
 
 INCOMPLETE: LiteralString = f"""
     greatest(s.valid_from, s.known_from) <= greatest(%(valid_at)s::timestamptz, %(known_at)s)
-    AND {_HOLDING} AND (s.amount IS NULL OR s.counts_on IS NULL)
+    AND {HOLDING} AND (s.amount IS NULL OR s.counts_on IS NULL)
 """
 """Those that hold (V, K) and lack an amount or a day on which they count."""
 
@@ -130,8 +130,13 @@ class Point(NamedTuple):
 
 def months_of(period: Period) -> list[date]:
     """The first days of a period's months: periods are whole months."""
-    found = [period.first_day]
-    while (following := (found[-1] + timedelta(days=31)).replace(day=1)) <= period.last_day:
+    return months_between(period.first_day, period.last_day)
+
+
+def months_between(first: date, last: date) -> list[date]:
+    """The first days of months, from one of them to the month of a day."""
+    found = [first]
+    while (following := (found[-1] + timedelta(days=31)).replace(day=1)) <= last:
         found.append(following)
     return found
 

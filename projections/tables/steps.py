@@ -25,16 +25,17 @@ from ledger.domain.times import format_instant
 from projections.fold.states import DealState, Entry
 from projections.fold.steps import (
     OPEN_CATEGORIES,
+    BridgeScope,
     Change,
     Held,
     Measure,
     Place,
-    Scope,
     Step,
     StepKind,
     Values,
 )
 from projections.tables.sides import Side, on
+from projections.tables.stabbing import months_between
 
 # Entries into or within the period, then those out of it: the two indexes of the journal.
 _TOUCHING: LiteralString = """
@@ -236,7 +237,7 @@ class Journal(NamedTuple):
     """
 
     side: Side
-    scope: Scope
+    scope: BridgeScope
     start: str
     end: str
 
@@ -245,19 +246,12 @@ class Journal(NamedTuple):
         first = date.fromisoformat(self.scope.first_month)
         last = date.fromisoformat(self.scope.last_month)
         return {
-            "months": list(_months(first, last)),
+            "months": months_between(first, last),
             "first": first,
             "last": last,
             "start": self.start,
             "end": self.end,
         }
-
-
-def _months(first: date, last: date) -> Iterator[date]:
-    month = first
-    while month <= last:
-        yield month
-        month = date(month.year + month.month // 12, month.month % 12 + 1, 1)
 
 
 class Summed(NamedTuple):

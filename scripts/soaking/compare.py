@@ -23,10 +23,11 @@ from ledger.domain.envelope import decode
 from ledger.domain.events import SETTINGS_STREAM, Event, stream_id
 from ledger.domain.times import MICROSECOND, format_instant
 from projections.fold.claims import counting_day
+from projections.fold.deal_history import DealHistory, World
 from projections.fold.known_then import accounts_mentioned
 from projections.fold.rulebook import PlaybookHistory
 from projections.fold.settings import settings_at
-from projections.fold.states import DealHistory, DealState, Entry, Rectangle, World
+from projections.fold.states import DealState, Entry, Rectangle
 from projections.qualified import BookDeal, Judge
 from projections.tables.sides import Side, on
 

@@ -14,8 +14,9 @@ ROOT = Path(__file__).parents[2]
 LAWS = ("test_states.py", "test_worked_cases.py")
 RUN_ON_COMPILED = """
 import sys
-import projections.fold.states, projections.fold.qualification, ledger.domain.history
-for module in (projections.fold.states, projections.fold.qualification, ledger.domain.history):
+from ledger.domain import history
+from projections.fold import deal_history, qualification, walk
+for module in (deal_history, qualification, walk, history):
     assert module.__file__.endswith(".so"), module.__file__
 import pytest
 sys.exit(pytest.main(sys.argv[1:]))

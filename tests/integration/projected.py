@@ -15,7 +15,8 @@ import psycopg
 from ledger.domain.events import Draft, Event, EventPayload, Source
 from ledger.domain.ids import event_id_of
 from ledger.store.ledger import Ledger
-from projections.fold.states import DealHistory, Learned, World
+from projections.fold.deal_history import DealHistory, World
+from projections.fold.states import Learned
 from projections.position import Status, status
 from projections.rebuild import rebuild
 from projections.runner import Runner

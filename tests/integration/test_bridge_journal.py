@@ -14,7 +14,7 @@ from psycopg import Connection
 from ledger.domain.times import format_instant
 from projections.balances import Balances
 from projections.fold.states import DealState, Entry, Learned
-from projections.fold.steps import Measure, Scope, StepKind, change_of
+from projections.fold.steps import BridgeScope, Measure, StepKind, change_of
 from projections.forecast import Directory
 from projections.tables.sides import Side, on
 from projections.tables.steps import Journal, Summed, by_step, by_step_statement, entries
@@ -80,7 +80,7 @@ def journal(request: pytest.FixtureRequest, database_url: str) -> Iterator[Any]:
 
 def part(measure: Measure, start: int = -1, end: int = ENTRIES) -> Journal:
     instants = (format_instant(START + timedelta(minutes=minutes)) for minutes in (start, end))
-    return Journal(Side.A, Scope(measure, "2026-01-01", "2026-03-01"), *instants)
+    return Journal(Side.A, BridgeScope(measure, "2026-01-01", "2026-03-01"), *instants)
 
 
 def added_up(connection: Connection[Any], asked: Journal, group_by: tuple[str, ...]) -> Balances:

@@ -30,7 +30,8 @@ from ledger.config import Settings
 from ledger.domain.events import Draft, Event
 from ledger.store.ledger import Ledger
 from projections import sessions
-from projections.fold.states import DealHistory, Learned, World
+from projections.fold.deal_history import DealHistory, World
+from projections.fold.states import Learned
 from projections.projector import Projector
 from projections.rebuild import rebuild
 from projections.tables import openings

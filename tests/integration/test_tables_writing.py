@@ -16,7 +16,8 @@ from ledger.domain.events import Event
 from ledger.domain.times import parse_instant
 from ledger.store.database import Connection
 from ledger.store.ledger import Ledger
-from projections.fold.states import FOREVER, DealHistory, Learned, Rectangle, World
+from projections.fold.deal_history import DealHistory, World
+from projections.fold.states import FOREVER, Learned, Rectangle
 from projections.tables import openings
 from projections.tables.checks import TableFault, check_tables
 from projections.tables.rows import month_of

@@ -13,16 +13,9 @@ from hypothesis import strategies as st
 from ledger.domain.events import Event
 from ledger.domain.times import format_instant
 from projections.fold.claims import counting_day
+from projections.fold.deal_history import DealHistory, World
 from projections.fold.rulebook import PlaybookHistory
-from projections.fold.states import (
-    FOREVER,
-    DealHistory,
-    DealState,
-    Entry,
-    Learned,
-    Rectangle,
-    World,
-)
+from projections.fold.states import FOREVER, DealState, Entry, Learned, Rectangle
 from projections.qualified import BookDeal, Judge
 from tests.unit.domain.builders import Log, money, payload
 from tests.unit.fold.test_qualification_laws import (

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from projections.balances import Account, Balances
 from projections.fold.states import DealState
 from projections.fold.steps import (
+    BridgeScope,
     Change,
     Measure,
-    Scope,
     StepKind,
     Values,
     change_of,
@@ -32,8 +32,8 @@ INSIDE = {
 }  # fmt: skip
 
 
-def scope(measure: Measure = Measure.CLAIMED) -> Scope:
-    return Scope(measure, FIRST, LAST)
+def scope(measure: Measure = Measure.CLAIMED) -> BridgeScope:
+    return BridgeScope(measure, FIRST, LAST)
 
 
 def state(
@@ -182,7 +182,7 @@ moves = st.sampled_from([None, "advanced", "regressed", "lapsed", "playbook_chan
 measures = st.sampled_from(list(Measure))
 
 
-def account_of(one: DealState | None, within: Scope) -> dict[Account, tuple[Decimal, int]]:
+def account_of(one: DealState | None, within: BridgeScope) -> dict[Account, tuple[Decimal, int]]:
     """What stands in which account, as the forecast counts it."""
     side = held(one, within)
     if one is None or not is_in(side, within.measure):
