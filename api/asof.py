@@ -3,7 +3,8 @@
 Law: "now" is the database's clock with the head as horizon, read once, at the door; past the door
 nothing reads a clock. `as_of` alone means "as known then" on both axes; `known_at` moves the
 knowledge axis alone (`now` is hindsight); `horizon` pins the log. A basis given back in full
-repeats its answer byte for byte.
+repeats its answer byte for byte. `min_position` is no part of the basis: it says of the log that
+is read that it must hold that position, and changes nothing in the answer.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
+from api.reached import not_reached
 from ledger.domain.basis import Basis, everything_known
 from ledger.domain.calendar import FiscalCalendar
 from ledger.domain.errors import InvalidInput, NotFound
@@ -34,6 +36,7 @@ class AsOf(NamedTuple):
         horizon: the last position to take into account.
         witnessed_only: leave out what sources attested.
         under: judge by this playbook version, whatever was in force.
+        min_position: the answer must see the log at least up to here.
     """
 
     as_of: str | None = None
@@ -42,6 +45,12 @@ class AsOf(NamedTuple):
     horizon: int | None = None
     witnessed_only: bool = False
     under: str | None = None
+    min_position: int | None = None
+
+    @property
+    def times(self) -> dict[str, str | int | bool | None]:
+        """What says which basis is meant, as spelt."""
+        return {name: said for name, said in self._asdict().items() if name != "min_position"}
 
 
 class _Spelt(NamedTuple):
@@ -58,9 +67,13 @@ def resolve(asked: AsOf, present: Present, reader: LogReader) -> Basis:
         reader: for the calendar (a date needs the reporting time zone) and for positions.
 
     Raises:
-        InvalidInput: `invalid-as-of`, `invalid-horizon`, `invalid-version`.
+        InvalidInput: `invalid-as-of`, `invalid-horizon`, `invalid-version`,
+            `horizon-before-min-position`.
         NotFound: `unknown-position`, `unknown-version`.
+        Unavailable: `position-not-reached`.
     """
+    if asked.min_position is not None and asked.min_position > present.head:
+        raise not_reached(asked.min_position, present.head)
     door = _Door(present, reader)
     both = _Spelt(present.clock) if asked.as_of is None else door.read(asked.as_of, "as_of")
     valid = both if asked.valid_at is None else door.read(asked.valid_at, "valid_at")
@@ -76,10 +89,26 @@ def resolve(asked: AsOf, present: Present, reader: LogReader) -> Basis:
     limits = [present.head, asked.horizon, both.horizon, valid.horizon, known.horizon]
     horizon = min(limit for limit in limits if limit is not None)
     basis = Basis(valid.instant, known.instant, horizon, asked.witnessed_only)
+    check_sees(basis, asked.min_position)
     if asked.under is None:
         return basis
     published = reader.events(everything_known(basis), "playbook", (PlaybookPublished.type,))
     return replace(basis, under=version_label(asked.under, published))
+
+
+def check_sees(basis: Basis, min_position: int | None) -> None:
+    """Refuse a basis that leaves out what the answer must see.
+
+    Raises:
+        InvalidInput: `horizon-before-min-position`.
+    """
+    if min_position is not None and basis.horizon < min_position:
+        raise InvalidInput(
+            "horizon-before-min-position",
+            f"the answer would see the log up to position {basis.horizon}, and not {min_position}",
+            where="min_position",
+            hint="give a horizon, a position or a page that is not before it, or leave it out",
+        )
 
 
 class _Door:
@@ -114,8 +143,12 @@ class _Door:
         return settings_at(events, format_instant(now.valid_at), first_currency=None).calendar
 
 
-def parse_horizon(text: str) -> int:
+def parse_horizon(text: str, *, where: str = "") -> int:
     """A horizon as spelt on a command line or in a URL: `1090` or `pos:1090`.
+
+    Args:
+        text: as spelt.
+        where: the argument.
 
     Raises:
         InvalidInput: `invalid-horizon`.
@@ -123,6 +156,9 @@ def parse_horizon(text: str) -> int:
     digits = text.removeprefix("pos:")
     if not (digits.isascii() and digits.isdecimal()) or len(digits) > 18:
         raise InvalidInput(
-            "invalid-horizon", f"{text!r} is not a position", hint="write it like 1090"
+            "invalid-horizon",
+            f"{text!r} is not a position",
+            where=where,
+            hint="write it like 1090",
         )
     return int(digits)

@@ -15,7 +15,9 @@ from api.access.commands import Now
 from api.access.policy import Operation
 from api.access.principals import ANYBODY
 from api.access.readings import Asking
-from api.asof import AsOf, resolve
+from api.asof import AsOf, check_sees, resolve
+from api.reached import await_reached
+from api.tracing import question_span
 from ledger.config import Settings
 from ledger.domain.basis import Basis
 from ledger.domain.times import format_instant
@@ -46,6 +48,8 @@ class Door:
         self.database = database
         self._settings = settings
         self.asking = asking or Asking(ANYBODY)
+        self._reached = 0
+        """The log is known to hold this position."""
 
     def seen_by(self, asking: Asking) -> Door:
         """The same door as the one who asks sees it."""
@@ -61,8 +65,20 @@ class Door:
 
     def head(self) -> Head:
         """The end of the log."""
-        with self.database.connection() as connection:
+        with self.database.asking() as connection:
             return log.head(connection)
+
+    def reach(self, *questions: AsOf) -> None:
+        """Wait, a bounded time, until the log holds what questions must see.
+
+        Raises:
+            Unavailable: `position-not-reached`.
+        """
+        self._reach(max((asked.min_position or 0 for asked in questions), default=0))
+
+    def _reach(self, position: int) -> None:
+        if position > self._reached:
+            self._reached = await_reached(self.database, position)
 
     def resolve(self, asked: AsOf) -> Basis:
         """The basis of a question asked now.
@@ -70,12 +86,31 @@ class Door:
         Raises:
             InvalidInput, NotFound: see `api.asof.resolve`.
             Forbidden: `forbidden`.
+            Unavailable: `position-not-reached`.
         """
         self.check(Operation.READ)
-        with self.database.connection() as connection:
+        self.reach(asked)
+        with self.database.asking() as connection:
             reader = LogReader(connection)
-            basis = resolve(asked, reader.present(), reader)
+            present = reader.present()
+            basis = resolve(asked, present, reader)
+        self._reached = max(self._reached, present.head)
         self._note(basis)
+        return basis
+
+    def taken_up(self, asked: AsOf, basis: Basis | None) -> Basis:
+        """The basis of a page: that of the page before, or what is asked now.
+
+        Args:
+            asked: what was said of the basis.
+            basis: that of the page before; None for a first page.
+
+        Raises:
+            InvalidInput, NotFound, Forbidden, Unavailable: as `resolve` does.
+        """
+        if basis is None:
+            return self.resolve(asked)
+        check_sees(basis, asked.min_position)
         return basis
 
     def instant(self, spelt: str, basis: Basis) -> str:
@@ -84,7 +119,7 @@ class Door:
         Raises:
             InvalidInput: `invalid-as-of`.
         """
-        with self.database.connection() as connection:
+        with self.database.asking() as connection:
             reader = LogReader(connection)
             ahead = resolve(AsOf(as_of=spelt), Present(basis.known_at, basis.horizon), reader)
         return format_instant(ahead.valid_at)
@@ -95,8 +130,10 @@ class Door:
 
         Raises:
             Forbidden: `forbidden`.
+            Unavailable: `position-not-reached`, where the log that is read ends before it.
         """
-        with self.database.connection() as connection:
+        self._reach(basis.horizon)
+        with question_span(basis), self.database.asking() as connection:
             yield self._book(connection, basis)
 
     @contextmanager
@@ -106,15 +143,20 @@ class Door:
         Raises:
             InvalidInput, NotFound: see `api.asof.resolve`.
             Forbidden: `forbidden`.
+            Unavailable: `position-not-reached`.
         """
+        self.reach(*questions)
         with ExitStack() as stack:
             books = []
             present: Present | None = None
             for asked in questions:
-                connection = stack.enter_context(self.database.connection())
+                connection = stack.enter_context(self.database.asking())
                 reader = LogReader(connection)
                 present = present or reader.present()
-                books.append(self._book(connection, resolve(asked, present, reader)))
+                self._reached = max(self._reached, present.head)
+                basis = resolve(asked, present, reader)
+                stack.enter_context(question_span(basis))
+                books.append(self._book(connection, basis))
             yield books
 
     @contextmanager

@@ -83,10 +83,12 @@ class MomentDoor(Door):
 
     def resolve(self, asked: AsOf) -> Basis:
         self.check(Operation.READ)
-        with self.database.connection() as connection:
+        self.reach(asked)
+        with self.database.asking() as connection:
             reader = LogReader(connection)
             with self._alone:
                 self._moment = self._moment or reader.present()
+                self._reached = max(self._reached, self._moment.head)
             basis = resolve(asked, self._moment, reader)
         self._note(basis)
         with self._alone:

@@ -10,7 +10,7 @@ import ipaddress
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -35,10 +35,19 @@ class Settings(BaseSettings):
         home: where the embedded database and its files live.
         database_url: an external PostgreSQL 15 or later; none means the embedded one.
         statement_timeout_ms: how long the database may work on one statement; 0 is no limit.
+        question_timeout_ms: the same for a statement of a question; 0 is no limit.
+        query_cost_max: the most that one GraphQL question may cost, in points; 0 is no limit.
+        query_points_a_minute: how many points each principal may spend a minute; 0 is no limit.
+        subscriptions_max: how many subscriptions one server follows the log for at once.
+        subscriptions_per_connection_max: how many of them one socket may hold.
+        ingest_bytes_max: how long a body of events in bulk may be, unpacked; 0 is no limit.
         workers: how many processes or connections work at once.
         host: the address that the HTTP door listens on.
         port: its port.
         project: whether `serve`, and an import of a few events, keep the read models up to date.
+        executor: what answers GraphQL: fast, or stock, graphql-core's own; both say the same.
+        log: how `serve` writes its log: json, text, off; auto is text on a terminal, else json.
+        tracing: whether `serve` sends spans to an OpenTelemetry collector.
         hosts: the names, beside loopback and that address, by which a request may call this server.
         oidc_issuer: the identity provider whose JSON web tokens are taken; none takes only our own.
         oidc_audience: for whom those must be.
@@ -53,10 +62,19 @@ class Settings(BaseSettings):
     home: Path = Field(default_factory=_default_home)
     database_url: SecretStr | None = None
     statement_timeout_ms: Annotated[int, Field(ge=0, le=86_400_000)] = 60_000
+    question_timeout_ms: Annotated[int, Field(ge=0, le=86_400_000)] = 60_000
+    query_cost_max: Annotated[int, Field(ge=0, le=1_000_000_000)] = 10_000
+    query_points_a_minute: Annotated[int, Field(ge=0, le=1_000_000_000)] = 300_000
+    subscriptions_max: Annotated[int, Field(ge=0, le=100_000)] = 200
+    subscriptions_per_connection_max: Annotated[int, Field(ge=1, le=1_000)] = 20
+    ingest_bytes_max: Annotated[int, Field(ge=0)] = 0
     workers: Annotated[int, Field(ge=1, le=64)] = Field(default_factory=_default_workers)
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535)] = 8420
     project: bool = True
+    executor: Literal["fast", "stock"] = "fast"
+    log: Literal["auto", "json", "text", "off"] = "auto"
+    tracing: bool = False
     hosts: Annotated[tuple[str, ...], NoDecode] = ()
     oidc_issuer: str | None = None
     oidc_audience: str | None = None

@@ -7,23 +7,21 @@ so what its questions share - settings, people, playbooks, the evidence on accou
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
+from itertools import chain
 from operator import itemgetter
 from typing import NamedTuple
 
-from ledger.domain.basis import Basis, everything_known
-from ledger.domain.calendar import FiscalCalendar, Period
+from ledger.domain.basis import Basis
+from ledger.domain.calendar import Period
 from ledger.domain.deal import CLAIM_TYPES
 from ledger.domain.errors import NotFound
 from ledger.domain.events import (
     CATALOGUE,
-    SETTINGS_STREAM,
     Event,
     PersonAssessed,
     StageClaimed,
@@ -31,13 +29,11 @@ from ledger.domain.events import (
     stream_id,
     stream_name,
 )
-from ledger.domain.times import Instant, format_instant
+from ledger.domain.times import Instant
 from projections.fold.calls import Call, calls_at
 from projections.fold.claims import claimed_deal
-from projections.fold.people import Chart, Organisation, Person, accounts_at, chart_of, people_at
+from projections.fold.people import Organisation
 from projections.fold.qualification import QUALIFYING_TYPES
-from projections.fold.rulebook import PlaybookHistory, Review, reviews_at
-from projections.fold.settings import LedgerSettings, settings_at
 from projections.forecast import (
     BY_PERSON,
     Directory,
@@ -47,9 +43,11 @@ from projections.forecast import (
     tally_calls,
 )
 from projections.parallel import EVENTS_PER_WORKER_MIN, Job, tally_all
-from projections.qualified import BookDeal, Judge
-from projections.reader import NEXT, FirstAmount, LogReader, StreamRange, category_range
+from projections.qualified import BookDeal
+from projections.reader import NEXT, LogReader, StreamRange, by_stream_id, category_range
 from projections.scope import EVERYTHING, Scope
+from projections.shared import Shared
+from projections.tables.columns import Shape
 from projections.tables.reading import tally_from_tables
 from projections.tables.serving import Tables, tables_at
 
@@ -85,7 +83,7 @@ class Origin(NamedTuple):
     by_tables: bool = True
 
 
-class Book:
+class Book(Shared):
     """The book of deals at a basis.
 
     Args:
@@ -96,54 +94,11 @@ class Book:
     """
 
     def __init__(self, origin: Origin, basis: Basis, scope: Scope = EVERYTHING) -> None:
+        super().__init__(origin.reader, basis)
         self._origin = origin
         self.scope = scope
-        self._reader = origin.reader
-        self.basis = basis
-        self.valid_at = format_instant(basis.valid_at)
         self.made_from: MadeFrom | None = None
         """What the last answer was made from that the tables could give; no part of any answer."""
-
-    @cached_property
-    def settings(self) -> LedgerSettings:
-        """Calendar, reporting currency and rates at the basis."""
-        found = settings_at(self.settings_events, self.valid_at, first_currency=None)
-        if found.reporting_currency is None:
-            currency = self._reader.first_currency(self.basis)
-            found = replace(found, reporting_currency=currency)
-        return found
-
-    @property
-    def settings_events(self) -> list[Event]:
-        """The visible events of the settings."""
-        return self._reader.stream(self.basis, SETTINGS_STREAM)
-
-    @property
-    def first_amount(self) -> FirstAmount | None:
-        """The first amount of a deal: until one is set, its currency is the reporting currency."""
-        return self._reader.first_amount(self.basis)
-
-    @cached_property
-    def directory(self) -> Directory:
-        """People and accounts at the basis."""
-        accounts = accounts_at(self.account_events, self.valid_at)
-        return Directory(self.people, accounts, self.settings.calendar)
-
-    @property
-    def account_events(self) -> list[Event]:
-        """The visible events that say what accounts are."""
-        return self._reader.events(self.basis, "account", ("account-opened", "account-revised"))
-
-    @cached_property
-    def people(self) -> dict[str, Person]:
-        """Everybody who ever joined, as they are at the basis, by id."""
-        return people_at(self.people_events, self.valid_at)
-
-    @property
-    def people_events(self) -> list[Event]:
-        """The visible events that say who people are and to whom they report."""
-        types = ("person-joined", "person-reassigned", "person-left")
-        return self._reader.events(self.basis, "person", types)
 
     def directory_of(self, organisation: Organisation) -> Directory:
         """The same with people as they were at the basis, or as they are.
@@ -181,46 +136,14 @@ class Book:
     def _at(self, instant: Instant) -> Basis:
         return self.basis.at(instant, instant)
 
-    @cached_property
-    def chart(self) -> Chart:
-        """Who reported to whom at the basis."""
-        return chart_of(self.people)
-
-    def superiors(self, person: str) -> tuple[str, ...]:
-        """The chain of command above a person at the basis, the nearest superior first."""
-        return self.chart.above(person)
-
-    def period(self, name: str | None = None) -> Period:
-        """The fiscal period of that name, or the quarter that holds `valid_at`.
-
-        Raises:
-            InvalidInput: `invalid-period`.
-        """
-        calendar = self.settings.calendar
-        if name is None:
-            return calendar.quarter_of(calendar.day_of(self.basis.valid_at))
-        return calendar.period(name)
-
-    @cached_property
-    def judge(self) -> Judge:
-        """The playbooks in force and the evidence on accounts: by what deals are judged."""
-        under, published = self.basis.under, None
-        if under is not None:
-            published = self._reader.events(
-                everything_known(self.basis), "playbook", ("playbook-published",)
-            )
-        return Judge(
-            self.valid_at,
-            PlaybookHistory(self.playbook_events, self.valid_at, under=under, published=published),
-            by_stream_id(self._reader.events(self.basis, "account", ("evidence-recorded",))),
-        )
-
     def events(self, deal_id: str) -> list[Event]:
         """The events of a deal that the basis sees, in recorded order.
 
         Raises:
             NotFound: `unknown-deal`.
         """
+        if deal_id in self._alone.deals:
+            return self._alone.deals[deal_id].events
         stream = stream_name("deal", deal_id)
         found = self._reader.stream(self.basis, stream) if is_stream(stream) else []
         events = self._in_scope(deal_id, found)
@@ -262,13 +185,17 @@ class Book:
         Raises:
             NotFound: `unknown-deal`, also for one that was not open yet, or removed.
         """
-        deal = BookDeal.fold(deal_id, self.events(deal_id), self.judge)
+        events = self.events(deal_id)
+        deal = self._alone.deals.get(deal_id)
+        deal = deal or BookDeal.fold(deal_id, events, self._judge_of(events))
         if deal is None:
             raise NotFound(
                 "unknown-deal",
                 f"deal {deal_id!r} is not in the book at this basis",
                 hint="it was opened later, or removed before: qledger timeline shows when",
             )
+        own = () if "judge" in vars(self) else deal.judge.account_evidence.values()
+        self._alone.add(deal, chain(self.playbook_events, *own))
         return deal
 
     def claims(self) -> Iterator[tuple[str, list[Event]]]:
@@ -289,14 +216,9 @@ class Book:
         return self._streams(streams, self._types)
 
     @property
-    def calendar(self) -> FiscalCalendar:
-        """The fiscal calendar at the basis."""
-        return self.settings.calendar
-
-    @property
     def _types(self) -> frozenset[str]:
         """What is read of deals: claims alone where nothing can be judged."""
-        return CLAIM_TYPES | QUALIFYING_TYPES if self.judge.playbooks.any else CLAIM_TYPES
+        return CLAIM_TYPES | QUALIFYING_TYPES if self.playbooks.any else CLAIM_TYPES
 
     def deals(self, *, only: str | None = None, after: str | None = None) -> Iterator[BookDeal]:
         """Deals in the book, in the order of their ids, a batch at a time.
@@ -305,13 +227,13 @@ class Book:
             only: the one deal of this id.
             after: only deals behind this id.
         """
-        if only is not None and not is_stream(stream_name("deal", only)):
+        if only is not None:
+            with suppress(NotFound):
+                yield self.deal(only)
             return
         streams = category_range("deal")
         if after is not None:
             streams = streams._replace(first=stream_name("deal", after) + NEXT)
-        if only is not None:
-            streams = StreamRange(stream_name("deal", only), stream_name("deal", only) + NEXT)
         for stream, events in self._streams(streams, self._types):
             deal = BookDeal.fold(stream_id(stream), events, self.judge)
             if deal is not None:
@@ -396,19 +318,9 @@ class Book:
 
     def causes(self, positions: set[int]) -> dict[int, Event]:
         """The events that answer for values, by position."""
-        return self._reader.at_positions(positions) if positions else {}
-
-    @cached_property
-    def playbook_events(self) -> list[Event]:
-        """The publications and reviews of all playbooks."""
-        return self._reader.events(
-            self.basis, "playbook", ("playbook-published", "playbook-reviewed")
-        )
-
-    @cached_property
-    def reviews(self) -> dict[str, Review]:
-        """When each playbook was last checked, by key."""
-        return reviews_at(self.playbook_events, self.valid_at)
+        found = self._alone.known(positions)
+        left = positions - found.keys()
+        return {**found, **self._reader.at_positions(left)} if left else found
 
     def forecast(
         self,
@@ -429,9 +341,10 @@ class Book:
         """
         group_by = check_group_by(group_by)
         directory = self._directory_for(group_by, organisation)
-        with self.tables() as tables:
+        with self.tables(of_owners=True) as tables:
             if tables is not None:
-                tally = tally_from_tables(tables, self.basis, period, group_by, directory)
+                shape, owners = Shape.of(group_by), self.scope.owners
+                tally = tally_from_tables(tables, self.basis, period, shape, directory, owners)
         if tables is None:
             tally = self._folded(period, group_by, directory)
         self.made_from = MadeFrom.LOG if tables is None else MadeFrom.TABLES
@@ -439,12 +352,18 @@ class Book:
         return Forecast(self.basis, period, self.settings, group_by, tally, organisation)
 
     @contextmanager
-    def tables(self) -> Iterator[Tables | None]:
+    def tables(self, *, of_owners: bool = False) -> Iterator[Tables | None]:
         """The read models, where they may answer at the basis; None where the log is folded.
 
-        They hold everybody's deals: a book of limited scope is folded.
+        They hold everybody's deals. A book of limited scope is folded, unless the question takes
+        only what those in scope own; and in hindsight even then, since a correction may date back
+        what the scope does not tell of (see `Scope.of_their_time`).
+
+        Args:
+            of_owners: whether the question leaves out what the scope does not hold.
         """
-        if not self._origin.by_tables or self.scope.is_limited:
+        is_exact = of_owners and self.basis.known_at <= self.basis.valid_at
+        if not self._origin.by_tables or (self.scope.is_limited and not is_exact):
             yield None
             return
         zone = self.calendar.time_zone
@@ -481,11 +400,3 @@ class Book:
         parts = max(1, min(self._origin.workers, horizon // EVENTS_PER_WORKER_MIN))
         whole = category_range("deal")
         return [whole] if parts == 1 else self._reader.split(whole, parts, horizon)
-
-
-def by_stream_id(events: Iterable[Event]) -> dict[str, list[Event]]:
-    """Events by the id behind the colon of their stream."""
-    found: defaultdict[str, list[Event]] = defaultdict(list)
-    for event in events:
-        found[stream_id(event["stream"])].append(event)
-    return dict(found)

@@ -13,7 +13,7 @@ from ledger.domain.money import format_amount
 from projections.book import Book
 from projections.explain import evidenced_as_dict, headline, verdict_sentence
 from projections.fold.claims import CLAIMED_FIELDS, ClaimedDeal
-from projections.forecast import counts_in, deal_dimension
+from projections.forecast import counts_in
 from projections.qualified import BookDeal
 from projections.timeline import event_facts
 
@@ -34,7 +34,7 @@ def deal_as_dict(book: Book, book_deal: BookDeal) -> dict[str, Any]:
         "deal": deal.deal_id,
         "outcome": deal.outcome,
         "category": str(deal.category),
-        "team": deal_dimension(deal, "team", book.directory),
+        "team": _team(book, deal),
         "headline": headline(
             deal, book_deal.qualification, book_deal.verdict, book_deal.findings(book.calendar)
         ),
@@ -116,6 +116,11 @@ def deal_page(
     return [deal_row(book, deal) for deal in islice(fits, first)]
 
 
+def _team(book: Book, deal: ClaimedDeal) -> str | None:
+    owner = None if deal.owner is None else book.person(deal.owner)
+    return None if owner is None else owner.team
+
+
 def _check(
     what: str, value: str | None, allowed: tuple[str, ...], *, where: str | None = None
 ) -> None:
@@ -149,7 +154,7 @@ def deal_row(book: Book, book_deal: BookDeal) -> dict[str, Any]:
         "name": deal.name,
         "account": deal.account,
         "owner": deal.owner,
-        "team": deal_dimension(deal, "team", book.directory),
+        "team": _team(book, deal),
         "stage": deal.stage,
         "category": str(deal.category),
         "amount": None if amount is None else format_amount(amount.amount),

@@ -82,6 +82,9 @@ def _without(payload: Mapping[str, Any], fields: frozenset[str]) -> dict[str, An
 class DiscreetReader(LogReader):
     """A reader of the log for those who may not see personal data of the buyer's side."""
 
+    def events(self, basis: Basis, category: str, types: Collection[str]) -> list[Event]:
+        return [discreet(event) for event in super().events(basis, category, types)]
+
     def stream(self, basis: Basis, stream: str) -> list[Event]:
         return [discreet(event) for event in super().stream(basis, stream)]
 

@@ -144,6 +144,17 @@ def gate_sentence(gate: GateState, deal: Qualification) -> str:
     return lost + _not_reached(deal)
 
 
+def gate_rule(gate: GateState) -> str:
+    """The name of the rule by which a gate is what it is; it never changes its meaning."""
+    if gate.status is GateStatus.PASSED:
+        return "all-criteria-hold"
+    if gate.missing:
+        return "mandatory-criterion-missing"
+    if gate.optional_missing:
+        return "too-few-optional-criteria"
+    return "too-old-for-next-gate" if gate.too_old else "earlier-gate-not-passed"
+
+
 def _not_reached(deal: Qualification) -> str:
     if deal.stands_at is None:
         return "Not judged."

@@ -35,6 +35,7 @@ from projections.fold.settings import LedgerSettings
 from projections.fold.verdict import without_judging
 from projections.qualified import BookDeal
 
+_CATEGORIES = tuple(str(category) for category in Category)
 MEASURES = ("claimed", "evidenced", "weighted", "called", "adjusted", "closed")
 DEAL_MEASURES = ("claimed", "evidenced", "weighted", "closed")
 CALL_DIMENSIONS = frozenset({"owner", "manager", "team", "category", "currency"})
@@ -234,6 +235,8 @@ class Forecast:
     group_by: tuple[str, ...]
     tally: Tally
     organisation: Organisation = Organisation.AS_WAS
+    rates: dict[str, Decimal | None] = field(default_factory=dict, compare=False, repr=False)
+    """By currency, what was found so far."""
 
     def groups(self) -> list[GroupKey]:
         """The groups, in order; missing values last."""
@@ -265,13 +268,24 @@ class Forecast:
             return Decimal(0)
         total = Decimal(0)
         for each, amount in sorted(cell.amounts.items()):  # inexact rates add alike in one order
-            rate = conversion_rate(each, currency, self.settings.rates)
+            rate = self._rate(each)
             if rate is not None:
                 total += amount * rate
         return round_to_minor_unit(total, currency)
 
-    def as_dict(self) -> dict[str, Any]:
-        """The answer as JSON: decimal strings, every category of every measure."""
+    def _rate(self, currency: str) -> Decimal | None:
+        """The factor from a currency to the reporting currency, found once."""
+        if currency not in self.rates:
+            to = self.settings.reporting_currency or ""
+            self.rates[currency] = conversion_rate(currency, to, self.settings.rates)
+        return self.rates[currency]
+
+    def as_dict(self, *, by_currency: bool = True) -> dict[str, Any]:
+        """The answer as JSON: decimal strings, every category of every measure.
+
+        Args:
+            by_currency: whether each sum is told in the deals' own currencies too.
+        """
         by_group: dict[GroupKey, dict[tuple[str, str], Cell]] = {}
         totals: dict[tuple[str, str], Cell] = {}
         for (group, measure, category), cell in sorted(
@@ -279,6 +293,9 @@ class Forecast:
         ):
             by_group.setdefault(group, {})[measure, category] = cell
             totals.setdefault((measure, category), Cell()).merge(cell)
+        nothing = {
+            measure: self._cell_as_dict(Cell(), measure, by_currency=False) for measure in MEASURES
+        }
         return {
             "basis": self.basis.as_dict(),
             "period": {
@@ -288,11 +305,13 @@ class Forecast:
             },
             "currency": self.settings.reporting_currency,
             "organisation": str(self.organisation),
-            "measures": self._measures(totals, ()),
+            "measures": self._measures(totals, (), nothing, by_currency=by_currency),
             "groups": [
                 {
                     "key": dict(zip(self.group_by, group, strict=True)),
-                    "measures": self._measures(by_group[group], self.group_by),
+                    "measures": self._measures(
+                        by_group[group], self.group_by, nothing, by_currency=by_currency
+                    ),
                 }
                 for group in (self.groups() if self.group_by else [])
             ],
@@ -302,7 +321,12 @@ class Forecast:
         }
 
     def _measures(
-        self, cells: Mapping[tuple[str, str], Cell], group_by: tuple[str, ...]
+        self,
+        cells: Mapping[tuple[str, str], Cell],
+        group_by: tuple[str, ...],
+        nothing: Mapping[str, Any],
+        *,
+        by_currency: bool,
     ) -> dict[str, Any]:
         measures: dict[str, Any] = {}
         for measure in MEASURES:
@@ -310,18 +334,20 @@ class Forecast:
                 measures[measure] = None
                 continue
             measures[measure] = {
-                str(category): self._cell_as_dict(cells.get((measure, category)) or Cell(), measure)
-                for category in Category
+                category: nothing[measure]
+                if (cell := cells.get((measure, category))) is None
+                else self._cell_as_dict(cell, measure, by_currency=by_currency)
+                for category in _CATEGORIES
             }
         return measures
 
-    def _cell_as_dict(self, cell: Cell, measure: str) -> dict[str, Any]:
+    def _cell_as_dict(self, cell: Cell, measure: str, *, by_currency: bool) -> dict[str, Any]:
         return {
             "amount": format_amount(self.amount(cell)),
             "deals": cell.deals if measure in DEAL_MEASURES else None,
             "by_currency": {
                 currency: format_amount(round_to_minor_unit(cell.amounts[currency], currency))
-                for currency in sorted(cell.amounts)
+                for currency in (sorted(cell.amounts) if by_currency else ())
             },
         }
 

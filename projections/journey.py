@@ -15,6 +15,7 @@ from projections.explain import (
     Events,
     criterion_sentence,
     evidenced_as_dict,
+    gate_rule,
     gate_sentence,
     headline,
     judgement_as_dict,
@@ -50,7 +51,7 @@ def gates_as_dict(book: Book, deal: BookDeal, *, ahead_until: str | None = None)
     """
     if ahead_until is not None:
         check_ahead(book.valid_at, ahead_until)
-    found = deal.ahead(ahead_until)
+    found = deal.qualification if ahead_until is None else deal.ahead(ahead_until)
     noticed = deal.findings(book.calendar)
     claims = claimed_journey(deal.deal_id, deal.events, book.valid_at, deal.judge.playbooks)
     assert claims is not None  # noqa: S101 - the deal is in the book
@@ -137,6 +138,7 @@ def _gate(
         "stage": published.stage,
         "status": str(gate.status),
         "since": gate.since,
+        "rule": gate_rule(gate),
         "summary": gate_sentence(gate, deal),
         "missing": list(gate.missing),
         "optional_missing": gate.optional_missing,

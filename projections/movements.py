@@ -26,10 +26,9 @@ from projections.fold.steps import (
     is_in,
     month_of,
 )
-from projections.forecast import Directory
 from projections.paths import Hop, Leg, Span, ends, paths, span_between
 from projections.tables import pairs, steps
-from projections.tables.reading import tally_from_tables
+from projections.tables.reading import balance
 from projections.tables.serving import Tables
 from projections.tables.stabbing import Point, months_of
 
@@ -130,14 +129,13 @@ def _open(balances: Balances, state: DealState | None, scope: BridgeScope) -> No
 def _open_from_tables(
     balances: Balances, tables: Tables, between: Between, measure: Measure
 ) -> None:
-    by = ("owner", "currency")
     opening = between.opening.basis
-    tally = tally_from_tables(tables, opening, between.period, by, Directory())
+    point = Point(opening.valid_at, opening.known_at, months_of(between.period))
     wanted = frozenset({"closed"} if measure is Measure.CLOSED else OPEN_CATEGORIES)
-    for ((owner, currency), of, category), cell in tally.cells.items():
-        if of == measure and category in wanted:
-            amount = Decimal(0) if currency is None else cell.amounts.get(currency, Decimal(0))
-            balances.open(Account(owner, currency, str(category)), amount, cell.deals)
+    for (owner, currency), accounts in balance(tables, point).holders():
+        for (of, category), (amount, deals) in accounts.items():
+            if deals and of == measure and category in wanted:
+                balances.open(Account(owner, currency, category), amount, deals)
 
 
 def _take(balances: Balances, hop: Hop, scope: BridgeScope) -> None:

@@ -6,7 +6,8 @@ keeps memory bounded: streams come in order, a batch at a time, and a stream's e
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from types import MappingProxyType
@@ -22,7 +23,7 @@ from ledger.domain.basis import Basis
 from ledger.domain.calendar import Period
 from ledger.domain.envelope import complete, decode
 from ledger.domain.errors import NotFound
-from ledger.domain.events import DealOpened, DealRevised, Event
+from ledger.domain.events import DealOpened, DealRevised, Event, stream_id
 from ledger.domain.history import ACTS
 from ledger.domain.times import Instant, format_instant
 
@@ -252,15 +253,16 @@ class LogReader:
             self._connection.execute("SET LOCAL enable_hashagg = off")
             cursor.itersize = STREAMS_PER_BATCH
             for stream, envelopes in cursor.execute(query, parameters, binary=True):
-                events: list[Event] = orjson.loads(b"[" + envelopes + b"]")
-                for event in events:
-                    complete(event)
-                yield stream, events
+                yield stream, _opened(envelopes)
 
     def events(self, basis: Basis, category: str, types: Collection[str]) -> list[Event]:
         """The visible events of some types in all streams of one kind."""
-        found = self.streams(basis, category_range(category), types)
-        return [event for _stream, events in found for event in events]
+        if category == "deal":
+            found = self.streams(basis, category_range(category), types)
+            return [event for _stream, events in found for event in events]
+        asked = {**_visible(basis), **category_range(category)._asdict()}
+        rows = self._fetch(_STREAMS, {**asked, "types": sorted({*types, *ACTS})})
+        return [event for _stream, envelopes in rows for event in _opened(envelopes)]
 
     def stream(self, basis: Basis, stream: str) -> list[Event]:
         """The visible events of one stream, in recorded order."""
@@ -340,6 +342,14 @@ class LogReader:
         return self._connection.execute(query, parameters, binary=True).fetchall()
 
 
+def _opened(envelopes: bytes) -> list[Event]:
+    """The events of a stream, from their envelopes by commas."""
+    events: list[Event] = orjson.loads(b"[" + envelopes + b"]")
+    for event in events:
+        complete(event)
+    return events
+
+
 def _from_columns(row: TupleRow) -> Event:
     position, event_id, stream, kind, occurred_at, known_at, recorded_at, witnessed = row
     event: Any = {
@@ -377,3 +387,11 @@ def _visible(basis: Basis) -> dict[str, Any]:
         "known_at": basis.known_at,
         "witnessed_only": basis.witnessed_only,
     }
+
+
+def by_stream_id(events: Iterable[Event]) -> dict[str, list[Event]]:
+    """Events by the id behind the colon of their stream."""
+    found: defaultdict[str, list[Event]] = defaultdict(list)
+    for event in events:
+        found[stream_id(event["stream"])].append(event)
+    return dict(found)

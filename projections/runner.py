@@ -171,7 +171,7 @@ class _Leader:
         """Project until a position, or until stopped."""
         stopping = self._runner.stopping
         sweep_at = time.monotonic() + SWEEP_SECONDS
-        hints = _Hints(self._runner.conninfo)
+        hints = Hints(self._runner.conninfo)
         with closing(hints), garbage.by_hand() as sweep:
             while not stopping.is_set():
                 batch = self._next(patient=until is None)
@@ -231,11 +231,14 @@ class _Leader:
         self._runner.stopping.wait(HALT_RETRY_SECONDS)
 
 
-class _Hints:
+class Hints:
     """Waiting for news: until a notification comes, or it is time to poll.
 
     It listens on a connection of its own. Where that is lost, polls are all there is until it is
     made again.
+
+    Args:
+        conninfo: the database.
     """
 
     def __init__(self, conninfo: str) -> None:

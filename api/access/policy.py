@@ -37,13 +37,16 @@ class Operation(StrEnum):
     IMPORT = "import events"
     ADMINISTER = "administer the ledger"
     """Trusted documents, and whatever else is set up for others."""
+    OBSERVE = "read the metrics of the server"
 
 
 _MAY: Mapping[Role, frozenset[Operation]] = {
     Role.REP: frozenset({Operation.READ, Operation.EXPORT, Operation.WRITE}),
     Role.MANAGER: frozenset({Operation.READ, Operation.EXPORT, Operation.WRITE}),
-    Role.ANALYST: frozenset({Operation.READ, Operation.EXPORT}),
-    Role.AUDITOR: frozenset({Operation.READ, Operation.READ_EVENTS, Operation.EXPORT}),
+    Role.ANALYST: frozenset({Operation.READ, Operation.EXPORT, Operation.OBSERVE}),
+    Role.AUDITOR: frozenset(
+        {Operation.READ, Operation.READ_EVENTS, Operation.EXPORT, Operation.OBSERVE}
+    ),
     Role.IMPORTER: frozenset({Operation.IMPORT}),
     Role.ADMIN: frozenset(Operation),
 }

@@ -32,11 +32,20 @@ class Asking:
     def __init__(self, principal: Principal) -> None:
         self.principal = principal
         self.is_export = False
+        self.is_stream = False
         self._bases: dict[Basis, None] = {}
 
     def note(self, basis: Basis) -> None:
         """The answer states this basis."""
+        if self.is_stream and len(self._bases) > 1:
+            self._bases.popitem()
         self._bases[basis] = None
+
+    def streams(self) -> None:
+        """The answer may go on for days: of the bases that it states, the first and the last are
+        kept.
+        """
+        self.is_stream = True
 
     def exports(self, basis: Basis) -> None:
         """The answer is an export at this basis: it is logged, whoever asks."""

@@ -11,8 +11,9 @@ from typing import Annotated, Any, TypeVar
 import strawberry
 from strawberry.scalars import JSON
 
-from api.graphql.cursor import DealCursor
+from api.graphql.cursor import PageCursor, digest_of
 from api.graphql.forecasts import CATEGORIES
+from api.graphql.identity import Node
 from api.graphql.journey import (
     Change,
     Declared,
@@ -27,19 +28,29 @@ from api.graphql.journey import (
 )
 from api.graphql.opener import Journey, Opener
 from api.graphql.practice import Agenda
+from api.graphql.relay import (
+    AfterArgument,
+    BeforeArgument,
+    Connection,
+    FirstArgument,
+    LastArgument,
+    Paging,
+    check_size,
+    page,
+)
 from api.graphql.scalars import AsOfTime, BigInt
 from api.graphql.told import told
 from api.graphql.types import LedgerEvent, Money, PageInfo
+from ledger.domain.basis import Basis
 from ledger.domain.errors import InvalidInput
 from ledger.domain.times import format_instant
 from projections.agenda import agenda
 from projections.deals import DealFilter, deal_as_dict, deal_page
+from projections.evidence import evidence_of
 from projections.fold.asks import check_ahead
 from projections.timeline import timeline
 
 T = TypeVar("T")
-
-PAGE_MAX = 500
 
 UntilArgument = Annotated[
     AsOfTime,
@@ -74,14 +85,47 @@ class TimelineEntry:
         "them, such as said_by."
     )
 
+    @classmethod
+    def of(cls, facts: dict[str, Any]) -> TimelineEntry:
+        return cls(
+            event=LedgerEvent.of(facts),
+            status=facts["status"],
+            acted_on_by=facts["acted_on_by"],
+            payload=facts["payload"],
+        )
+
+
+@strawberry.type(description="A piece of buyer evidence as it counts at the basis.")
+class Evidence:
+    event: LedgerEvent = strawberry.field(description="The event that recorded it.")
+    criterion: str = strawberry.field(description="The key of the criterion that it is about.")
+    stance: str = strawberry.field(description="supports or contradicts.")
+    source_kind: str = strawberry.field(description="meeting, call, email, document, crm or other.")
+    said_by: str | None = strawberry.field(
+        description="The id of the stakeholder who said it; without one it is only a claim."
+    )
+    quote: str | None = strawberry.field(description="In the buyer's words.")
+    link: str | None = strawberry.field(description="Where the artefact is.")
+    sha256: str | None = strawberry.field(description="The SHA-256 of the artefact.")
+    on: str = strawberry.field(
+        description="deal, or account: then it counts for all deals of the account."
+    )
+    corrected_by: BigInt | None = strawberry.field(
+        description="The position of the correction in force, where there is one."
+    )
+
+    @classmethod
+    def of(cls, facts: dict[str, Any]) -> Evidence:
+        return told(cls, facts)
+
 
 @strawberry.type(
     description="A deal at the snapshot's basis: what the CRM and its owner claim, and what the "
     "evidence of the buyer supports."
 )
-class Deal:
+class Deal(Node):
     book: strawberry.Private[Opener]
-    id: strawberry.ID = strawberry.field(description="Its id in the CRM.")
+    deal_id: strawberry.ID = strawberry.field(description="Its id in the CRM.")
     name: str | None = strawberry.field(description="Its name.")
     account: str | None = strawberry.field(description="The id of the buyer's account.")
     owner: str | None = strawberry.field(description="The id of the person who owns it.")
@@ -110,9 +154,12 @@ class Deal:
         description="Why its amount is in or out on its evidence, as a person says it."
     )
 
+    def node_key(self) -> str:
+        return str(self.deal_id)
+
     @strawberry.field(description="Each claimed field with the event that answers for it.")
     async def claims(self) -> list[Claim]:
-        answer = await self.book.ask(lambda book: deal_as_dict(book, book.deal(str(self.id))))
+        answer = await self.book.ask(lambda book: deal_as_dict(book, book.deal(str(self.deal_id))))
         return [
             Claim(field=field, value=claim["value"], because=LedgerEvent.of(claim["because"]))
             for field, claim in answer["claims"].items()
@@ -122,17 +169,33 @@ class Deal:
         description="Every event of the deal that the basis sees, in the order in which they "
         "became known."
     )
-    async def timeline(self) -> list[TimelineEntry]:
-        answer = await self.book.ask(lambda book: timeline(book, str(self.id)))
-        return [
-            TimelineEntry(
-                event=LedgerEvent.of(entry),
-                status=entry["status"],
-                acted_on_by=entry["acted_on_by"],
-                payload=entry["payload"],
-            )
-            for entry in answer["events"]
-        ]
+    async def timeline(
+        self,
+        first: FirstArgument = None,
+        after: AfterArgument = None,
+        last: LastArgument = None,
+        before: BeforeArgument = None,
+    ) -> Connection[TimelineEntry]:
+        answer = await self.book.ask(lambda book: timeline(book, str(self.deal_id)))
+        listed = ("timeline", str(self.deal_id))
+        paging = Paging(first, after, last, before)
+        return page(self.book, listed, paging, answer["events"], TimelineEntry.of)
+
+    @strawberry.field(
+        description="The evidence on the deal and on its account as it counts, in the order in "
+        "which it happened."
+    )
+    async def evidence(
+        self,
+        first: FirstArgument = None,
+        after: AfterArgument = None,
+        last: LastArgument = None,
+        before: BeforeArgument = None,
+    ) -> Connection[Evidence]:
+        pieces = await self.book.ask(lambda book: evidence_of(book, str(self.deal_id)))
+        listed = ("evidence", str(self.deal_id))
+        paging = Paging(first, after, last, before)
+        return page(self.book, listed, paging, pieces, Evidence.of)
 
     @strawberry.field(description="Claimed and evidenced side by side, in one breath.")
     async def headline(self) -> str:
@@ -153,7 +216,11 @@ class Deal:
         "playbook judges."
     )
     async def gates(self) -> list[Gate]:
-        return await self._told(Gate, "gates")
+        journey = await self._journey()
+        if journey["playbook"] is None:
+            return []
+        playbook = "{key}@{version}".format_map(journey["playbook"])
+        return [Gate.explained(each, playbook) for each in journey["gates"]]
 
     @strawberry.field(description="Who is at the buyer: whose word counts, and for what.")
     async def stakeholders(self) -> list[Stakeholder]:
@@ -210,11 +277,11 @@ class Deal:
     )
     async def agenda(self, within_days: WithinDaysArgument = 14) -> Agenda:
         return told(
-            Agenda, await self.book.ask(lambda book: agenda(book, str(self.id), within_days))
+            Agenda, await self.book.ask(lambda book: agenda(book, str(self.deal_id), within_days))
         )
 
     async def _journey(self, ahead_until: str | None = None) -> dict[str, Any]:
-        return await self.book.journey(Journey(str(self.id), ahead_until))
+        return await self.book.journey(Journey(str(self.deal_id), ahead_until))
 
     async def _told(self, cls: type[T], part: str) -> list[T]:
         of = getattr(cls, "of", None) or (lambda facts: told(cls, facts))
@@ -226,7 +293,7 @@ class Deal:
                 "stands_at", "weight_percent", "why")  # fmt: skip
         return cls(
             book=book,
-            id=strawberry.ID(row["deal"]),
+            deal_id=strawberry.ID(row["deal"]),
             amount=Money.maybe(row["amount"], row["currency"]),
             evidenced_category=row["evidenced"],
             **{key: row[key] for key in kept},
@@ -295,15 +362,13 @@ async def page_of(
         InvalidInput: `invalid-page-size`, `invalid-cursor`, `cursor-of-another-question`, and what
             `deal_page` raises.
     """
-    if not 1 <= first <= PAGE_MAX:
-        raise InvalidInput(
-            "invalid-page-size", f"first must be from 1 to {PAGE_MAX}", where="deals.first"
-        )
-    start = None if after is None else DealCursor.read(after, opener.basis, wanted).deal
+    check_size("first", first)
+    listed = digest_of("deals", *wanted)
+    start = None if after is None else _deal_of(after, listed, opener.basis)
     rows = await opener.ask(lambda book: deal_page(book, wanted, after=start, first=first + 1))
     edges = [
         DealEdge(
-            cursor=DealCursor.of(opener.basis, wanted, row["deal"]).spelt(),
+            cursor=PageCursor(opener.times, listed, opener.basis, row["deal"]).spelt(),
             node=Deal.of(opener, row),
         )
         for row in rows[:first]
@@ -317,3 +382,11 @@ async def page_of(
             end_cursor=edges[-1].cursor if edges else None,
         ),
     )
+
+
+def _deal_of(after: str, listed: str, basis: Basis) -> str:
+    """The deal behind which a page begins."""
+    place = PageCursor.read(after, "after").check(listed, basis, "after").place
+    if not isinstance(place, str):
+        raise InvalidInput("invalid-cursor", "no cursor of this list", where="after")
+    return place

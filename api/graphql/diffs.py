@@ -242,6 +242,7 @@ class TwoBases:
     @classmethod
     def resolve(cls, door: Door, first: AsOf, second: AsOf) -> TwoBases:
         """Both times against the same present."""
+        door.reach(first, second)  # before anybody waits for us
         with ExitStack() as stack:
             with _TAKING_TWO:
                 opening, closing = stack.enter_context(door.books(first, second))

@@ -38,7 +38,7 @@ CHARACTERS_MAX = 100_000
 DIGEST = "sha256:"
 _ID = re.compile(r"[a-z0-9][a-z0-9.-]{0,99}")
 _PINNABLE = frozenset(
-    {"snapshot", "diff", "bridgeRows", "__typename"}
+    {"snapshot", "diff", "bridgeRows", "node", "nodes", "__typename"}
     | {camel(table.root) for table in TABLES.values()}
 )
 """The roots whose answers rest on their bases alone."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 
 import strawberry
@@ -123,16 +124,30 @@ class Forecast:
 
 def _cells(measures: dict[str, Any]) -> list[ForecastCell]:
     return [
-        ForecastCell(
-            measure=measure,
-            category=category,
-            amount=ExactDecimal(cell["amount"]),
-            deals=cell["deals"],
-            by_currency=[
-                Money(amount=ExactDecimal(amount), currency=currency)
-                for currency, amount in cell["by_currency"].items()
-            ],
-        )
+        _cell(measure, category, cell)
         for measure, categories in measures.items()
         for category, cell in (categories or {}).items()
     ]
+
+
+def _cell(measure: str, category: str, cell: dict[str, Any]) -> ForecastCell:
+    if not cell["by_currency"]:
+        return _cell_of_nothing(measure, category, cell["amount"], cell["deals"])
+    return ForecastCell(
+        measure=measure,
+        category=category,
+        amount=ExactDecimal(cell["amount"]),
+        deals=cell["deals"],
+        by_currency=[
+            Money(amount=ExactDecimal(amount), currency=currency)
+            for currency, amount in cell["by_currency"].items()
+        ],
+    )
+
+
+@lru_cache(maxsize=4_096)
+def _cell_of_nothing(measure: str, category: str, amount: str, deals: int | None) -> ForecastCell:
+    """One for all groups in which nothing is so; most cells of a large answer are."""
+    return ForecastCell(
+        measure=measure, category=category, amount=ExactDecimal(amount), deals=deals, by_currency=[]
+    )

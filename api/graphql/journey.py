@@ -5,8 +5,11 @@ Law: every status names its rule, a sentence, and its events, as `projections.jo
 
 from __future__ import annotations
 
+from typing import Any
+
 import strawberry
 
+from api.graphql.told import told
 from api.graphql.types import LedgerEvent
 
 BECAUSE = "The events that it rests on."
@@ -88,6 +91,19 @@ class Stakeholder:
     because: LedgerEvent = strawberry.field(description="The last event about them.")
 
 
+@strawberry.type(description="Why a status is what it is: what an auditor needs to follow it.")
+class Explanation:
+    rule: str = strawberry.field(description=RULE)
+    playbook: str = strawberry.field(
+        description="The playbook version whose rule it is, key@version."
+    )
+    summary: str = strawberry.field(description="Why, as a person says it.")
+    missing: list[str] = strawberry.field(
+        description="The keys of the criteria that would have to be met, or met again."
+    )
+    because: list[LedgerEvent] = strawberry.field(description=BECAUSE)
+
+
 @strawberry.type(description="An exit criterion of a deal: what the buyer must have done or said.")
 class Criterion:
     criterion: str = strawberry.field(description="Its key in the playbook.")
@@ -116,6 +132,7 @@ class Criterion:
         description="The instant at which it lapses if nothing happens; null where it does not age."
     )
     because: list[LedgerEvent] = strawberry.field(description=BECAUSE)
+    explain: Explanation = strawberry.field(description="Why its status is what it is.")
 
 
 @strawberry.type(description="A gate of the buyer's journey, for one deal.")
@@ -127,6 +144,7 @@ class Gate:
         description="pending, passed or regressed (had passed, does not now)."
     )
     since: str = strawberry.field(description=SINCE)
+    rule: str = strawberry.field(description=RULE)
     summary: str = strawberry.field(description="Why, and what is missing, as a person says it.")
     missing: list[str] = strawberry.field(
         description="The keys of the mandatory criteria that are not met now."
@@ -143,6 +161,32 @@ class Gate:
     criteria: list[Criterion] = strawberry.field(
         description="Its exit criteria, in the playbook's order."
     )
+    explain: Explanation = strawberry.field(description="Why its status is what it is.")
+
+    @classmethod
+    def explained(cls, facts: dict[str, Any], playbook: str) -> Gate:
+        """A gate and its criteria, each with its explanation.
+
+        Args:
+            facts: see `projections.journey.gates_as_dict`.
+            playbook: the version that judged, key@version.
+        """
+        criteria = [
+            {**each, "explain": _explained(each, playbook, _missing(each))}
+            for each in facts["criteria"]
+        ]
+        missing = [*facts["missing"], *facts["too_old"]]
+        explained = {**facts, "explain": _explained(facts, playbook, missing)}
+        return told(cls, {**explained, "criteria": criteria})
+
+
+def _missing(criterion: dict[str, Any]) -> list[str]:
+    return [] if criterion["status"] in {"met", "waived"} else [criterion["criterion"]]
+
+
+def _explained(facts: dict[str, Any], playbook: str, missing: list[str]) -> dict[str, Any]:
+    told_of = {name: facts[name] for name in ("rule", "summary", "because")}
+    return {**told_of, "playbook": playbook, "missing": missing}
 
 
 @strawberry.type(description="A change of where a deal stands.")
@@ -215,6 +259,11 @@ class BookFinding(Finding):
     deal: strawberry.ID = strawberry.field(description="The deal's id in the CRM.")
     name: str | None = strawberry.field(description="The deal's name.")
     owner: str | None = strawberry.field(description="The id of the person who owns the deal.")
+
+    @classmethod
+    def of(cls, facts: dict[str, Any]) -> BookFinding:
+        """A finding as `projections.journey.findings_rows` tells it."""
+        return told(cls, facts)
 
 
 @strawberry.type(description="A criterion that will lapse, and the deal that it belongs to.")

@@ -27,7 +27,8 @@ class Recorded:
     event_id: strawberry.ID = strawberry.field(description="The event's UUID.")
     type: str = strawberry.field(description="Such as evidence-recorded.")
     position: BigInt = strawberry.field(
-        description='Its place in the log. To read what you wrote, ask snapshot(asOf: "pos:N").'
+        description="Its place in the log. To read what you wrote, give it to your next question "
+        'as minPosition; snapshot(asOf: "pos:N") reads the ledger just as it was then.'
     )
     stream_version: int = strawberry.field(
         description="Its place in its stream; expectedVersion of the next command on it."

@@ -39,11 +39,14 @@ class Opener:
     Args:
         door: where questions are asked.
         basis: that of the snapshot.
+        times: the digest of the snapshot's times as they were spelt; its cursors hold it.
     """
 
-    def __init__(self, door: Door, basis: Basis) -> None:
+    def __init__(self, door: Door, basis: Basis, times: str = "") -> None:
         self._door = door
         self.basis = basis
+        self.times = times
+        self._before: Book | None = None
         self._questions: DataLoader[Question, Any] = DataLoader(load_fn=self._answered, cache=False)
         self._instants: DataLoader[str, str] = DataLoader(load_fn=self._resolved)
         self._journeys: DataLoader[Journey, dict[str, Any]] = DataLoader(load_fn=self._folded)
@@ -83,6 +86,9 @@ class Opener:
 
     def _ask(self, questions: list[Question]) -> list[Any]:
         with self._door.book_at(self.basis) as book:
+            if self._before is not None:
+                book.take_over(self._before)
+            self._before = book
             return _each(lambda question: question(book), questions)
 
 

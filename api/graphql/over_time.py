@@ -1,25 +1,28 @@
 """The roots of questions about change over time: a diff, and flat rows of bridges and of series.
 
 Law: flat rows take scalars and give scalars, so that a BI tool reads them as a table; they say what
-the nested answers say.
+the nested answers say. A page behind a cursor reads the bases of that cursor.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from enum import Enum
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, NamedTuple
 
 import strawberry
 from starlette.concurrency import run_in_threadpool
 from strawberry.types import Info
 
 from api.asof import AsOf
-from api.graphql.arguments import HorizonArgument, WitnessedArgument, door_of
+from api.door import Door
+from api.graphql.arguments import (
+    HorizonArgument,
+    MinPositionArgument,
+    WitnessedArgument,
+    door_of,
+)
 from api.graphql.diffs import (
-    STEPS,
     FromArgument,
-    GroupByArgument,
     KnownAtArgument,
     LedgerDiff,
     MeasureArgument,
@@ -28,96 +31,67 @@ from api.graphql.diffs import (
     ToKnownAtArgument,
     TwoBases,
 )
-from api.graphql.scalars import AsOfTime, BigInt, ExactDecimal
-from ledger.domain.times import parse_date
+from api.graphql.made_rows import MadeRows
+from api.graphql.row_answers import RowsAnswer
+from api.graphql.row_cursor import Asked, Cursor, digest_of
+from api.graphql.row_types import connection_type
+from api.graphql.scalars import AsOfTime
+from ledger.domain.basis import Basis
+from ledger.domain.errors import InvalidInput
 from projections.bridge import bridge
-from projections.forecast import DEAL_MEASURES
-from projections.series import Axis, Every, series
+from projections.movements import Between
+from projections.rows.asking import PAGE_MAX, Question, question
+from projections.rows.bridges import BRIDGES, FROM, bridge_rows, first_basis_of
+from projections.rows.definition import Cell, Option, Row, Table
+from projections.rows.points import POINTS
 
-KEYS_MAX = 4
-
-
-@strawberry.enum(description="How often a series has a point.")
-class Interval(Enum):
-    DAY = strawberry.enum_value("day", description="At the end of every day.")
-    WEEK = strawberry.enum_value("week", description="At the end of every Sunday.")
-    MONTH = strawberry.enum_value("month", description="At the end of every calendar month.")
-    QUARTER = strawberry.enum_value("quarter", description="At the end of every fiscal quarter.")
+_BRIDGES = connection_type(BRIDGES, exported=False)
+_POINTS = connection_type(POINTS, "ForecastPoint", exported=False)
 
 
-@strawberry.type(description="A line of a bridge as one flat row.")
-class BridgeRow:
-    key1: str | None = strawberry.field(description="The value in the first dimension.")
-    key2: str | None = strawberry.field(description="The value in the second dimension.")
-    key3: str | None = strawberry.field(description="The value in the third dimension.")
-    key4: str | None = strawberry.field(description="The value in the fourth dimension.")
-    step: str = strawberry.field(description=f"opening, {STEPS} or closing.")
-    amount: ExactDecimal = strawberry.field(description="In the reporting currency, signed.")
-    currency: str | None = strawberry.field(description="The reporting currency; null without one.")
-    deals: int = strawberry.field(description="How many; of a step, those in less those out.")
-    changes: int | None = strawberry.field(description="Of a step: changes of deals.")
-    restated: int | None = strawberry.field(description="Of a step: how many are restatements.")
-    measure: str = strawberry.field(description="claimed, evidenced, weighted or closed.")
-    period: str = strawberry.field(description="Such as 2026-Q1.")
-    from_valid_at: str = strawberry.field(description="Valid time of the first basis.")
-    from_known_at: str = strawberry.field(description="Knowledge time of the first basis.")
-    to_valid_at: str = strawberry.field(description="Valid time of the second basis.")
-    to_known_at: str = strawberry.field(description="Knowledge time of the second basis.")
-    basis_position: BigInt = strawberry.field(description="The horizon of the second basis.")
+def _told(table: Table, name: str) -> str:
+    """What an argument of a table is for."""
+    found: Option = next(each for each in table.options if each.name == name)
+    return found.description
 
 
-@strawberry.type(description="A measure's sum in one category at the end of one day.")
-class ForecastPoint:
-    day: str = strawberry.field(description="A calendar date in the reporting time zone.")
-    key1: str | None = strawberry.field(description="The value in the first dimension.")
-    key2: str | None = strawberry.field(description="The value in the second dimension.")
-    key3: str | None = strawberry.field(description="The value in the third dimension.")
-    key4: str | None = strawberry.field(description="The value in the fourth dimension.")
-    measure: str = strawberry.field(
-        description="claimed, evidenced, weighted, called, adjusted or closed."
-    )
-    category: str = strawberry.field(description="omitted, pipeline, best_case, commit or closed.")
-    amount: ExactDecimal = strawberry.field(description="In the reporting currency.")
-    currency: str | None = strawberry.field(description="That of the day; null without one.")
-    deals: int | None = strawberry.field(description="How many deals; null for calls.")
-    period: str = strawberry.field(description="The fiscal period that it is the forecast of.")
-    valid_at: str = strawberry.field(description="Valid time of the point's basis.")
-    known_at: str = strawberry.field(description="Knowledge time of the point's basis.")
-    basis_position: BigInt = strawberry.field(description="The horizon of the point's basis.")
-
-
+GroupByArgument = Annotated[str | None, strawberry.argument(description=_told(BRIDGES, "group_by"))]
 FirstDayArgument = Annotated[
-    str, strawberry.argument(name="from", description="The first day, a calendar date.")
+    str, strawberry.argument(name="from", description=_told(POINTS, "from"))
 ]
-LastDayArgument = Annotated[
-    str, strawberry.argument(description="The last day, a calendar date; it is always a point.")
-]
-EveryArgument = Annotated[Interval, strawberry.argument(description="How often there is a point.")]
+LastDayArgument = Annotated[str, strawberry.argument(description=_told(POINTS, "to"))]
+EveryArgument = Annotated[str, strawberry.argument(description=_told(POINTS, "every"))]
 SeriesPeriodArgument = Annotated[
-    str | None,
-    strawberry.argument(description="A fiscal period; by default the quarter that holds each day."),
+    str | None, strawberry.argument(description=_told(POINTS, "period"))
 ]
 SeriesGroupByArgument = Annotated[
-    list[str] | None,
-    strawberry.argument(
-        description="At most four of owner, manager, team, stage, gate, category, currency, "
-        "account, outcome, or a dimension of your deals or accounts."
-    ),
+    str | None, strawberry.argument(description=_told(POINTS, "group_by"))
 ]
-MeasuresArgument = Annotated[
-    list[str] | None,
-    strawberry.argument(
-        description="Of claimed, evidenced, weighted, called, adjusted and closed; by default "
-        "those of deals."
-    ),
+MeasuresArgument = Annotated[str | None, strawberry.argument(description=_told(POINTS, "measures"))]
+CategoryArgument = Annotated[
+    str | None, strawberry.argument(description=POINTS.filters[0].description)
 ]
+HindsightArgument = Annotated[bool, strawberry.argument(description=_told(POINTS, "hindsight"))]
 SeriesKnownAtArgument = Annotated[
     AsOfTime | None,
     strawberry.argument(description="The knowledge of hindsight; by default now."),
 ]
-HindsightArgument = Annotated[
-    bool,
-    strawberry.argument(description="All points as known at knownAt, instead of as known then."),
+OrderByArgument = Annotated[
+    str | None,
+    strawberry.argument(
+        description="Columns by commas, - before one that descends: step,-amount. By default the "
+        "key."
+    ),
+]
+FirstArgument = Annotated[
+    int,
+    strawberry.argument(description=f"How many rows a page has, from 1 to {PAGE_MAX}."),
+]
+AfterArgument = Annotated[
+    str | None,
+    strawberry.argument(
+        description="The endCursor of the page before; it reads the ledger of that page."
+    ),
 ]
 
 
@@ -135,15 +109,16 @@ class OverTime:
         to_known_at: ToKnownAtArgument = None,
         horizon: HorizonArgument = None,
         witnessed_only: WitnessedArgument = False,
+        min_position: MinPositionArgument = None,
     ) -> LedgerDiff:
         later = known_at if to_known_at is None else to_known_at
         first = AsOf(from_, None, known_at, horizon, witnessed_only)
-        second = AsOf(to, None, later, horizon, witnessed_only)
+        second = AsOf(to, None, later, horizon, witnessed_only, None, min_position)
         return LedgerDiff(
             books=await run_in_threadpool(TwoBases.resolve, door_of(info), first, second)
         )
 
-    @strawberry.field(description="A bridge as flat rows: each group, opening to closing.")
+    @strawberry.field(description=f"Flat rows for BI tools. {BRIDGES.title}", graphql_type=_BRIDGES)
     async def bridge_rows(  # noqa: PLR0913, PLR0917 - every part of the question is one
         self,
         info: Info,
@@ -155,91 +130,110 @@ class OverTime:
         measure: MeasureArgument = "claimed",
         group_by: GroupByArgument = None,
         horizon: HorizonArgument = None,
-    ) -> list[BridgeRow]:
+        min_position: MinPositionArgument = None,
+        order_by: OrderByArgument = None,
+        first: FirstArgument = PAGE_MAX,
+        after: AfterArgument = None,
+    ) -> Any:
         later = known_at if to_known_at is None else to_known_at
-        first = AsOf(from_, None, known_at, horizon)
-        second = AsOf(to, None, later, horizon)
-        books = await run_in_threadpool(TwoBases.resolve, door_of(info), first, second)
-        answer = await books.ask(
-            period, lambda between: bridge(between, measure, tuple(group_by or ())).as_dict()
-        )
-        return list(_bridge_rows(answer))
+        start = AsOf(from_, None, known_at, horizon)
+        end = AsOf(to, None, later, horizon, min_position=min_position)
+        given = {"period": period, "measure": measure, "group_by": group_by}
+        page = _Page.asked(BRIDGES, given, order_by, first, after, [start.times, end.times])
+        return await run_in_threadpool(_bridge, door_of(info), page, start, end)
 
-    @strawberry.field(description="The forecast along a line of days as flat rows.")
+    @strawberry.field(description=f"Flat rows for BI tools. {POINTS.title}", graphql_type=_POINTS)
     async def forecast_series(  # noqa: PLR0913, PLR0917 - every part of the question is one
         self,
         info: Info,
         from_: FirstDayArgument,
         to: LastDayArgument,
-        every: EveryArgument = Interval.WEEK,
+        every: EveryArgument = "week",
         period: SeriesPeriodArgument = None,
         group_by: SeriesGroupByArgument = None,
         measures: MeasuresArgument = None,
+        category: CategoryArgument = None,
         hindsight: HindsightArgument = False,
         known_at: SeriesKnownAtArgument = None,
         horizon: HorizonArgument = None,
-    ) -> list[ForecastPoint]:
-        days = parse_date(from_, where="from"), parse_date(to, where="to")
-        axis = Axis.HINDSIGHT if hindsight else Axis.AS_KNOWN_THEN
-
-        def answer() -> dict[str, Any]:
-            with door_of(info).book(AsOf(known_at=known_at, horizon=horizon)) as book:
-                return series(
-                    book,
-                    *days,
-                    Every(str(every.value)),
-                    period=period,
-                    group_by=tuple(group_by or ()),
-                    measures=tuple(measures or DEAL_MEASURES),
-                    axis=axis,
-                )
-
-        return list(_points(await run_in_threadpool(answer)))
+        min_position: MinPositionArgument = None,
+        order_by: OrderByArgument = None,
+        first: FirstArgument = PAGE_MAX,
+        after: AfterArgument = None,
+    ) -> Any:
+        given = {
+            "from": from_, "to": to, "every": every, "period": period, "group_by": group_by,
+            "measures": measures, "category": category, "hindsight": hindsight,
+        }  # fmt: skip
+        asked = AsOf(known_at=known_at, horizon=horizon, min_position=min_position)
+        page = _Page.asked(POINTS, given, order_by, first, after, [asked.times])
+        door = door_of(info)
+        basis = await run_in_threadpool(door.taken_up, asked, page.cursor and page.cursor.basis)
+        return RowsAnswer(door, page.question, page.of(basis), first, page.after)
 
 
-def _keys(key: dict[str, str | None]) -> dict[str, Any]:
-    values = [*key.values(), *[None] * KEYS_MAX][:KEYS_MAX]
-    return {f"key{number}": value for number, value in enumerate(values, 1)}
+class _Page(NamedTuple):
+    """Which page of which rows is asked for."""
 
+    question: Question
+    digest: str
+    first: int
+    cursor: Cursor | None
 
-def _bridge_rows(answer: dict[str, Any]) -> Iterator[BridgeRow]:
-    stated = {
-        "currency": answer["currency"],
-        "measure": answer["measure"],
-        "period": answer["period"]["name"],
-        "basis_position": BigInt(answer["to"]["horizon"]),
-        **{
-            f"{side}_{time}": answer[side][time]
-            for side in ("from", "to")
-            for time in ("valid_at", "known_at")
-        },
-    }
-    for lines in answer["groups"] or [{"key": {}, **answer}]:
-        opening, closing = (
-            {"step": which, "changes": None, "restated": None, **lines[which]}
-            for which in ("opening", "closing")
-        )
-        for each in (opening, *lines["steps"], closing):
-            facts = {name: each[name] for name in ("step", "deals", "changes", "restated")}
-            amount = ExactDecimal(each["amount"])
-            yield BridgeRow(**_keys(lines["key"]), **facts, amount=amount, **stated)
+    @classmethod
+    def asked(
+        cls, table: Table, given: Mapping[str, Cell], order_by: str | None, first: int,
+        after: str | None, times: list[Any],
+    ) -> _Page:  # fmt: skip
+        """Check what is asked.
 
-
-def _points(answer: dict[str, Any]) -> Iterator[ForecastPoint]:
-    horizon = BigInt(answer["basis"]["horizon"])
-    for line in answer["lines"]:
-        keys = _keys(line["key"])
-        for index, point in enumerate(answer["points"]):
-            yield ForecastPoint(
-                **keys,
-                day=point["day"],
-                measure=line["measure"],
-                category=line["category"],
-                amount=ExactDecimal(line["amounts"][index]),
-                currency=point["currency"],
-                deals=None if line["deals"] is None else line["deals"][index],
-                period=point["period"],
-                valid_at=point["valid_at"],
-                known_at=point["known_at"],
-                basis_position=horizon,
+        Raises:
+            InvalidInput: `invalid-page-size`, what `question` raises, what `Cursor.read` raises.
+        """
+        if not 1 <= first <= PAGE_MAX:
+            raise InvalidInput(
+                "invalid-page-size", f"first must be from 1 to {PAGE_MAX}", where="first"
             )
+        what = question(table, given, order_by)
+        digest = digest_of(what, {str(n): each for n, each in enumerate(times)})
+        cursor = None if after is None else Cursor.read(after, what, digest)
+        return cls(what, digest, first, cursor)
+
+    @property
+    def after(self) -> Row | None:
+        """The cells of the last row of the page before."""
+        return None if self.cursor is None else self.cursor.cells
+
+    def of(self, basis: Basis) -> Asked:
+        """What its cursors belong to."""
+        return Asked(self.digest, basis, tuple(each.column for each in self.question.full_order))
+
+
+def _bridge(door: Door, page: _Page, start: AsOf, end: AsOf) -> MadeRows:
+    if page.cursor is None:
+        books = TwoBases.resolve(door, start, end)
+    else:
+        second = door.taken_up(end, page.cursor.basis)
+        books = TwoBases(door, _first_basis(page.question, page.cursor), second)
+    given = page.question.given
+    period, measure = given.get("period"), str(given["measure"])
+    group_by = tuple(
+        each.strip() for each in str(given.get("group_by") or "").split(",") if each.strip()
+    )
+
+    def made(between: Between) -> list[Row]:
+        return list(bridge_rows(bridge(between, measure, group_by)))
+
+    async def make() -> list[Row]:
+        return await books.ask(None if period is None else str(period), made)
+
+    return MadeRows(make, page.question, page.of(books.second), page.first, page.after)
+
+
+def _first_basis(asked: Question, cursor: Cursor) -> Basis:
+    order = [each.column for each in asked.full_order]
+    cells = tuple(cursor.cells[order.index(name)] for name in FROM)
+    try:
+        return first_basis_of(cells, cursor.basis)
+    except (ValueError, TypeError, OverflowError):
+        raise InvalidInput("invalid-cursor", "no cursor of this ledger", where="after") from None

@@ -5,11 +5,27 @@ Law: answers that are small and settled have types; see `projections` for what e
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import strawberry
 
+from api.graphql.identity import Node
 from api.graphql.journey import BECAUSE, RULE, SINCE
+from api.graphql.opener import Opener
+from api.graphql.relay import (
+    AfterArgument,
+    BeforeArgument,
+    Connection,
+    FirstArgument,
+    LastArgument,
+    Paging,
+    page,
+)
 from api.graphql.scalars import BigInt, ExactDecimal
+from api.graphql.told import told
 from api.graphql.types import BasisType, LedgerEvent
+from projections.playbooks import playbook_as_dict
 
 WHY = (
     "Why it is asked: contradicted, stale, missing (nothing counted ever), too_old (for the next "
@@ -120,6 +136,7 @@ class AtRisk:
 
 @strawberry.type(description="The requalification queue: what to confirm again.")
 class Queue:
+    pages: strawberry.Private[Callable[[Paging], Connection[QueueRow]]]
     organisation: str = strawberry.field(
         description="as_was or as_is: who reports to the manager asked about."
     )
@@ -128,9 +145,34 @@ class Queue:
     )
     currency: str | None = strawberry.field(description="The reporting currency.")
     owners: list[AtRisk] = strawberry.field(description="By owner.")
-    rows: list[QueueRow] = strawberry.field(
+
+    @strawberry.field(
         description="The largest amount at risk first, then by the instant of the lapse."
     )
+    def rows(
+        self,
+        first: FirstArgument = None,
+        after: AfterArgument = None,
+        last: LastArgument = None,
+        before: BeforeArgument = None,
+    ) -> Connection[QueueRow]:
+        return self.pages(Paging(first, after, last, before))
+
+    @classmethod
+    def at(cls, opener: Opener, listed: Sequence[Any], answer: dict[str, Any]) -> Queue:
+        """A queue.
+
+        Args:
+            opener: of the snapshot.
+            listed: what was asked, as JSON.
+            answer: see `projections.queue.requalification_queue`.
+        """
+
+        def pages(paging: Paging) -> Connection[QueueRow]:
+            rows = answer["rows"]
+            return page(opener, listed, paging, rows, lambda each: told(QueueRow, each))
+
+        return told(cls, {**answer, "pages": pages})
 
 
 # --- ladder -------------------------------------------------------------------------------------
@@ -259,8 +301,76 @@ class PlaybookReview:
     because: LedgerEvent = strawberry.field(description="The event of the review.")
 
 
+@strawberry.type(description="A part that somebody at the buyer plays.")
+class PlaybookRole:
+    role: str = strawberry.field(description="Its key, such as economic_buyer.")
+    name: str = strawberry.field(description="Its name.")
+    authority: bool = strawberry.field(description="Whether it may decide on the purchase.")
+
+
+@strawberry.type(description="How fresh evidence must be once a deal has come to a later gate.")
+class Tightening:
+    gate: str = strawberry.field(description="The key of the later gate.")
+    days: int = strawberry.field(description="For how many days evidence counts from there on.")
+
+
+@strawberry.type(description="An exit criterion as a playbook says it.")
+class PlaybookCriterion:
+    criterion: str = strawberry.field(description="Its key.")
+    question: str = strawberry.field(description="The question to ask in a debrief.")
+    layer: str = strawberry.field(description="organization, opportunity or stakeholder.")
+    mandatory: bool = strawberry.field(description="False for one of the optional criteria.")
+    fresh_for_days: int | None = strawberry.field(
+        description="For how many days evidence counts; null where it does not age."
+    )
+    fresher_at: list[Tightening] = strawberry.field(
+        description="The later gates at which evidence must be fresher."
+    )
+    said_by_role: str | None = strawberry.field(
+        description="The role of the stakeholder whose word counts; null is anybody at the buyer."
+    )
+    said_by_seniority: str | None = strawberry.field(
+        description="How senior the stakeholder must be at the least whose word counts."
+    )
+    source_kinds: list[str] = strawberry.field(
+        description="The kinds of source that count; empty where all do but a CRM's word."
+    )
+    lapses_with_stakeholder: bool = strawberry.field(
+        description="Whether it lapses when the one who said it leaves."
+    )
+    answers: str | None = strawberry.field(
+        description="Which of the buyer's three questions it answers: why_change, why_now or "
+        "why_this."
+    )
+
+    @classmethod
+    def of(cls, facts: dict[str, Any]) -> PlaybookCriterion:
+        tighter = [{"gate": gate, "days": days} for gate, days in facts["fresher_at"].items()]
+        return told(cls, {**facts, "fresher_at": tighter})
+
+
+@strawberry.type(description="A gate as a playbook says it.")
+class PlaybookGate:
+    gate: str = strawberry.field(description="Its key.")
+    name: str = strawberry.field(description="Its name.")
+    stage: str = strawberry.field(description="The stage of the buyer's journey it belongs to.")
+    after_decision: bool = strawberry.field(description="Whether it comes after the decision.")
+    threshold: int = strawberry.field(description="How many optional criteria must be met.")
+    expected_days: int | None = strawberry.field(description="How long a deal should need for it.")
+    category_before: str = strawberry.field(
+        description="The forecast category of a deal that stands before it."
+    )
+    weight_percent_before: int = strawberry.field(
+        description="The share of such a deal's amount in the measure weighted, in percent."
+    )
+    buyer_questions: list[str] = strawberry.field(description="What the buyer asks at this gate.")
+    seller_questions: list[str] = strawberry.field(description="What the seller asks there.")
+    criteria: list[PlaybookCriterion] = strawberry.field(description="Its exit criteria.")
+
+
 @strawberry.type(description="A published version of a playbook.")
-class PlaybookVersion:
+class PlaybookVersion(Node):
+    book: strawberry.Private[Opener]
     playbook: str = strawberry.field(description="The playbook's key.")
     version: str = strawberry.field(description="The version.")
     label: str = strawberry.field(description="key@version: what snapshot(under) takes.")
@@ -279,3 +389,22 @@ class PlaybookVersion:
     review: PlaybookReview | None = strawberry.field(
         description="Its last review; null for a version that is not in force."
     )
+
+    def node_key(self) -> str:
+        return self.label
+
+    @strawberry.field(description="Its gates in order, with their questions and exit criteria.")
+    async def gates(self) -> list[PlaybookGate]:
+        return [told(PlaybookGate, gate) for gate in (await self._whole())["gates"]]
+
+    @strawberry.field(description="The parts that people at the buyer play in it.")
+    async def roles(self) -> list[PlaybookRole]:
+        return [told(PlaybookRole, role) for role in (await self._whole())["roles"]]
+
+    async def _whole(self) -> dict[str, Any]:
+        return await self.book.ask(lambda book: playbook_as_dict(book, self.playbook, self.version))
+
+    @classmethod
+    def at(cls, opener: Opener, facts: dict[str, Any]) -> PlaybookVersion:
+        """A version as `projections.playbooks.playbook_list` tells it."""
+        return told(cls, {**facts, "book": opener})

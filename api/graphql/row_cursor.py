@@ -91,7 +91,7 @@ class Cursor(NamedTuple):
             InvalidInput: `invalid-cursor`, `cursor-of-other-arguments`, `unknown-rules`.
         """
         try:
-            said, basis, cells = _parts(text)
+            said, basis, cells = parts_of(text)
             format_instant(basis[0]), format_instant(basis[1])  # not beyond the end of time
         except (ValueError, TypeError, OverflowError, binascii.Error):
             raise _invalid() from None
@@ -117,8 +117,12 @@ _FACTS = (str, str, int, bool, str | None, str)
 """The kinds of the parts of a basis."""
 
 
-def _parts(text: str) -> tuple[str, tuple[Any, ...], Row]:
-    """The parts of a cursor: the digest, those of the basis, the cells."""
+def parts_of(text: str) -> tuple[str, tuple[Any, ...], Row]:
+    """The parts of a cursor: the digest, those of the basis, the cells.
+
+    Raises:
+        ValueError, TypeError: it is no cursor.
+    """
     if len(text) > CURSOR_CHARACTERS_MAX:
         raise ValueError(text)
     said, facts, cells = orjson.loads(base64.urlsafe_b64decode(text.encode()))

@@ -13,6 +13,7 @@ from strawberry.types.field import StrawberryField
 from api.access.policy import Operation
 from api.asof import AsOf
 from api.door import Door
+from api.graphql.arguments import MIN_POSITION
 from api.graphql.row_answers import RowsAnswer
 from api.graphql.row_cursor import Asked, Cursor, digest_of
 from api.graphql.row_types import SCALARS, connection_type
@@ -33,6 +34,7 @@ _TIMES: dict[str, tuple[Any, str]] = {
     "horizon": (BigInt, "The last position to take into account."),
     "witnessed_only": (bool, "Leave out what sources attested and this ledger did not see."),
     "under": (str, "Judge by this playbook version, key@version, whatever was in force."),
+    "min_position": (BigInt, MIN_POSITION),
 }
 _PAGING: dict[str, tuple[Any, str]] = {
     "order_by": (
@@ -65,6 +67,7 @@ def asked_of(given: dict[str, Any]) -> AsOf:
         times["horizon"],
         bool(times["witnessed_only"]),
         times["under"],
+        times["min_position"],
     )
 
 
@@ -80,9 +83,9 @@ def _answer(door: Door, table: Table, given: dict[str, Any]) -> RowsAnswer:
         )
     asked = asked_of(given)
     what = question(table, given, order_by)
-    digest = digest_of(what, asked._asdict())
+    digest = digest_of(what, asked.times)
     cursor = None if after is None else Cursor.read(after, what, digest)
-    basis = door.resolve(asked) if cursor is None else cursor.basis
+    basis = door.taken_up(asked, None if cursor is None else cursor.basis)
     order = tuple(each.column for each in what.full_order)
     return RowsAnswer(
         door,

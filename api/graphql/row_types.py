@@ -58,13 +58,15 @@ def _plain_type(name: str, description: str, fields: Iterable[_Plain]) -> Any:
     return strawberry.type(type(name, (), body), name=name, description=description)
 
 
-def connection_type(table: Table) -> Any:
+def connection_type(table: Table, row_name: str | None = None, *, exported: bool = True) -> Any:
     """A page of rows, and what is true of all of them.
 
     Args:
         table: whose rows.
+        row_name: the name of a row's type; by default that of the table's root.
+        exported: whether the same rows are to be had as a file.
     """
-    name = camel(table.root.removesuffix("s"))
+    name = row_name or camel(table.root.removesuffix("s"))
     name = name[0].upper() + name[1:]
     row = _plain_type(
         name,
@@ -103,6 +105,8 @@ def connection_type(table: Table) -> Any:
         **_of_the_page(table, edge),
         **_of_all_rows(table),
     }.items():
+        if python_name == "export_url" and not exported:
+            continue
         if python_name in of_type:
             resolve.__annotations__["return"] = of_type[python_name]
         resolve.__name__ = python_name
@@ -159,7 +163,7 @@ def _of_the_page(table: Table, edge: Any) -> _Fields:
         return [edge(cursor=root.asked.cursor(row), node=row) for row in page.rows]
 
     async def page_info(root: RowsAnswer) -> PageInfo:
-        rows, more = await root.page()
+        rows, more = await root.ends()
         return PageInfo(
             has_next_page=more,
             has_previous_page=root.after is not None,

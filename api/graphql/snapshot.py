@@ -6,16 +6,23 @@ its own.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import strawberry
 from strawberry.scalars import JSON
+from strawberry.types import Info
 
+from api.graphql import relay
 from api.graphql.deals import Deal, DealConnection, DealFilterInput, UntilArgument, page_of
+from api.graphql.directory import Account, Person, person_of
 from api.graphql.forecasts import Forecast, Organisation
+from api.graphql.identity import Node
 from api.graphql.journey import BookFinding, Lapses
+from api.graphql.nodes import NodeIdArgument, NodeIdsArgument, nodes_at
 from api.graphql.opener import Opener
 from api.graphql.practice import Ladder, PlaybookVersion, Queue
+from api.graphql.relay import Connection, Paging
+from api.graphql.row_answers import selected
 from api.graphql.scalars import BigInt
 from api.graphql.told import told
 from api.graphql.types import BasisType, Ledger
@@ -24,6 +31,7 @@ from projections.book import Book
 from projections.deals import deal_page
 from projections.debriefs import debrief_coverage
 from projections.decisions import decisions
+from projections.directory import account_rows, people_rows
 from projections.journey import findings_rows, lapses_rows
 from projections.ladder import ladder
 from projections.patterns import NOT_WON, patterns, window_of
@@ -75,13 +83,23 @@ DealIdArgument = Annotated[
     strawberry.ID, strawberry.argument(description="The deal's id in the CRM.")
 ]
 FirstArgument = Annotated[
-    int, strawberry.argument(description="How many deals a page holds, from 1 to 500.")
+    int, strawberry.argument(description="How many deals a page holds, up to 500.")
 ]
 AfterArgument = Annotated[
     str | None,
     strawberry.argument(
         description="The endCursor of the page before, for the same basis and the same filter."
     ),
+]
+PersonIdArgument = Annotated[
+    strawberry.ID, strawberry.argument(description="The person's id in the CRM.")
+]
+AccountIdArgument = Annotated[
+    strawberry.ID, strawberry.argument(description="The account's id in the CRM.")
+]
+DirectManagerArgument = Annotated[
+    str | None,
+    strawberry.argument(description="Only those who report to this person directly."),
 ]
 WhereArgument = Annotated[
     DealFilterInput | None, strawberry.argument(description="Which deals; by default all.")
@@ -153,16 +171,19 @@ class Snapshot:
     )
     async def forecast(
         self,
+        info: Info,
         period: PeriodArgument = None,
         group_by: GroupByArgument = None,
         organisation: OrganisationArgument = Organisation.AS_WAS,
     ) -> Forecast:
-        def forecast(book: Book) -> dict[str, Any]:
-            asked = book.period(period), tuple(group_by or ()), organisation.asked
-            answer = book.forecast(*asked).as_dict()
-            return {**answer, "made_from": str(book.made_from)}
+        cells = selected(info, "cells") | selected(info, "groups", "cells")
 
-        return Forecast.at(self.book.basis, await self.book.ask(forecast))
+        def forecast(book: Book) -> Forecast:
+            asked = book.period(period), tuple(group_by or ()), organisation.asked
+            answer = book.forecast(*asked).as_dict(by_currency="byCurrency" in cells)
+            return Forecast.at(book.basis, {**answer, "made_from": str(book.made_from)})
+
+        return await self.book.ask(forecast)
 
     @strawberry.field(
         description="Claims held against evidence over all open deals, in the order of deals."
@@ -172,11 +193,17 @@ class Snapshot:
         period: OnlyPeriodArgument = None,
         owner: OwnerArgument = None,
         rule: RuleArgument = None,
-    ) -> list[BookFinding]:
+        first: relay.FirstArgument = None,
+        after: relay.AfterArgument = None,
+        last: relay.LastArgument = None,
+        before: relay.BeforeArgument = None,
+    ) -> Connection[BookFinding]:
         answer = await self.book.ask(
             lambda book: findings_rows(book, period=period, owner=owner, rule=rule)
         )
-        return [told(BookFinding, each) for each in answer["findings"]]
+        listed = ("findings", period, owner, rule)
+        paging = Paging(first, after, last, before)
+        return relay.page(self.book, listed, paging, answer["findings"], BookFinding.of)
 
     @strawberry.field(
         description="What will fall until then in the open deals if nothing happens, and which "
@@ -202,18 +229,17 @@ class Snapshot:
         within_days: WithinDaysArgument = 30,
         organisation: OrganisationArgument = Organisation.AS_WAS,
     ) -> Queue:
-        return told(
-            Queue,
-            await self.book.ask(
-                lambda book: requalification_queue(
-                    book,
-                    owner=owner,
-                    manager=manager,
-                    within_days=within_days,
-                    organisation=organisation.asked,
-                )
-            ),
+        answer = await self.book.ask(
+            lambda book: requalification_queue(
+                book,
+                owner=owner,
+                manager=manager,
+                within_days=within_days,
+                organisation=organisation.asked,
+            )
         )
+        listed = ("queue", owner, manager, within_days, str(organisation.asked))
+        return Queue.at(self.book, listed, answer)
 
     @strawberry.field(
         description="The ladder of a period: what the rep called, what each superior made of it, "
@@ -225,7 +251,7 @@ class Snapshot:
     @strawberry.field(description="All published versions of all playbooks, and their reviews.")
     async def playbooks(self) -> list[PlaybookVersion]:
         answer = await self.book.ask(playbook_list)
-        return [told(PlaybookVersion, each) for each in answer["versions"]]
+        return [PlaybookVersion.at(self.book, each) for each in answer["versions"]]
 
     @strawberry.field(
         description="A version of a playbook in full as one document, the same as qledger playbook "
@@ -233,6 +259,67 @@ class Snapshot:
     )
     async def playbook(self, key: PlaybookArgument = None, version: VersionArgument = None) -> JSON:
         return await self.book.ask(lambda book: JSON(playbook_as_dict(book, key, version)))
+
+    @strawberry.field(
+        description="Our people, in the order of their ids: as they were at the basis, or as they "
+        "are at its horizon."
+    )
+    async def people(
+        self,
+        organisation: OrganisationArgument = Organisation.AS_WAS,
+        manager: DirectManagerArgument = None,
+        first: relay.FirstArgument = None,
+        after: relay.AfterArgument = None,
+        last: relay.LastArgument = None,
+        before: relay.BeforeArgument = None,
+    ) -> Connection[Person]:
+        rows = await self.book.ask(
+            lambda book: people_rows(book, organisation.asked, manager=manager)
+        )
+        listed = ("people", str(organisation.asked), manager)
+        paging = Paging(first, after, last, before)
+        return relay.page(self.book, listed, paging, rows, person_of)
+
+    @strawberry.field(description="Somebody of ours by id; null when nobody of that id is there.")
+    async def person(
+        self,
+        id: PersonIdArgument,  # noqa: A002 - the argument's name
+        organisation: OrganisationArgument = Organisation.AS_WAS,
+    ) -> Person | None:
+        rows = await self.book.ask(lambda book: people_rows(book, organisation.asked, only=str(id)))
+        return person_of(rows[0]) if rows else None
+
+    @strawberry.field(description="The buyers' accounts, in the order of their ids.")
+    async def accounts(
+        self,
+        first: relay.FirstArgument = None,
+        after: relay.AfterArgument = None,
+        last: relay.LastArgument = None,
+        before: relay.BeforeArgument = None,
+    ) -> Connection[Account]:
+        rows = await self.book.ask(account_rows)
+        paging = Paging(first, after, last, before)
+        return relay.page(self.book, ("accounts",), paging, rows, Account.of)
+
+    @strawberry.field(description="An account by its id in the CRM; null when it is not there.")
+    async def account(self, id: AccountIdArgument) -> Account | None:  # noqa: A002 - its name
+        rows = await self.book.ask(lambda book: account_rows(book, only=str(id)))
+        return Account.of(rows[0]) if rows else None
+
+    @strawberry.field(
+        description="What an id names, at this basis; null when it is not there, or not for you "
+        "to see."
+    )
+    async def node(self, id: NodeIdArgument) -> Node | None:  # noqa: A002 - the argument's name
+        (found,) = await nodes_at(self.book, [id])
+        return found
+
+    @strawberry.field(
+        description="What several ids name, in their order; null for each that is not there, or "
+        "not for you to see."
+    )
+    async def nodes(self, ids: NodeIdsArgument) -> list[Node | None]:
+        return await nodes_at(self.book, ids)
 
     @strawberry.field(
         description="The team as one document, the same as qledger team --format json gives: "

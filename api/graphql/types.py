@@ -7,6 +7,7 @@ from typing import Any
 
 import strawberry
 
+from api.graphql.identity import Node
 from api.graphql.scalars import BigInt, ExactDecimal
 
 
@@ -60,7 +61,7 @@ class Money:
 
 
 @strawberry.type(description="A recorded event.")
-class LedgerEvent:
+class LedgerEvent(Node):
     position: BigInt = strawberry.field(description="Its place in the log: 1, 2, 3, ...")
     event_id: strawberry.ID = strawberry.field(description="Its UUID.")
     type: str = strawberry.field(description="Such as evidence-recorded.")
@@ -71,6 +72,9 @@ class LedgerEvent:
     actor: str = strawberry.field(description="Who recorded it.")
     source: str = strawberry.field(description="The system it came from, and its record there.")
     summary: str = strawberry.field(description="What it says, in a few words.")
+
+    def node_key(self) -> str:
+        return str(self.position)
 
     @classmethod
     def of(cls, facts: dict[str, Any]) -> LedgerEvent:

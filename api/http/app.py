@@ -13,24 +13,41 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse
+from fastapi.responses import (
+    HTMLResponse,
+    JSONResponse,
+    PlainTextResponse,
+    RedirectResponse,
+    Response,
+)
 from fastapi.staticfiles import StaticFiles
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
+from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 
+from api.access import policy
 from api.access.commands import Writer
 from api.access.identify import Identifier
+from api.access.policy import Operation
+from api.allowance import Allowance
 from api.door import Door
+from api.graphql.executor import executed_by
+from api.graphql.limits import ALLOWANCE
 from api.graphql.schema import schema
+from api.http import metrics
 from api.http.caching import ALWAYS_ASK
 from api.http.credentials import KnownOnly, ReadingsLogged, asking_of
 from api.http.exports import export_routes
+from api.http.faults import fault
+from api.http.health import readiness
 from api.http.hosts import Hosts, KnownHostsOnly
-from api.http.questions import QuestionRouter
-from ledger.domain.errors import Unavailable
-from ledger.store.database import Database
+from api.http.ingest import INGEST_PATH, NDJSON, ingest_routes
+from api.http.observing import Observed
+from api.http.sockets import INIT_SECONDS_MAX
+from api.http.streams import StreamRouter
+from api.subscribing import Line, Subscriptions
+from ledger.domain.errors import Forbidden
 from ledger.store.ledger import Ledger
-from projections.position import status
 from projections.rows.catalogue import catalogue
 
 BODY_BYTES_MAX = 1024 * 1024
@@ -41,7 +58,7 @@ CONTENT_SECURITY_POLICY = (
 )
 
 
-class _Router(QuestionRouter):
+class _Router(StreamRouter):
     """Strawberry's router with our GraphiQL page, which needs nothing from outside."""
 
     async def render_graphql_ide(self, request: Request) -> HTMLResponse:  # noqa: ARG002
@@ -50,13 +67,14 @@ class _Router(QuestionRouter):
 
 
 class _BodyLimit:
-    """Refuses bodies that say, or turn out, to be longer than the limit."""
+    """Refuses bodies that say, or turn out, to be longer than the limit; events in bulk have theirs
+    (see `api.http.ingest`)."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != "http" or scope["path"] == INGEST_PATH:
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
@@ -72,7 +90,8 @@ class _BodyLimit:
 
 
 class _JsonOnly:
-    """Refuses to take questions and commands in anything but JSON, said in exactly one way.
+    """Refuses to take questions and commands in anything but JSON, and events in bulk in anything
+    but lines of JSON, said in exactly one way.
 
     A page of another site can send plain text or a form to us without asking, and what only looks
     like JSON to a lenient reader (`text/plain, application/json`); JSON it cannot.
@@ -85,9 +104,10 @@ class _JsonOnly:
         if scope["type"] == "http" and scope["method"] == "POST":
             said = [value for key, value in scope["headers"] if key == b"content-type"]
             kinds = [value.partition(b";")[0].strip().lower() for value in said]
-            if kinds != [b"application/json"]:
+            wanted = NDJSON if scope["path"] == INGEST_PATH else b"application/json"
+            if kinds != [wanted]:
                 fault = {
-                    "message": "a request is JSON, and its Content-Type is application/json",
+                    "message": f"a request is JSON, and its Content-Type is {wanted.decode()}",
                     "extensions": {"code": "not-json"},
                 }
                 answer = JSONResponse({"errors": [fault]}, status_code=415)
@@ -96,27 +116,13 @@ class _JsonOnly:
         await self._app(scope, receive, send)
 
 
-def readiness(database: Database) -> JSONResponse:
-    """Whether questions can be answered: 200 when they can, 503 when not.
-
-    Answers are right however far the read models are; that decides how quickly they come, so it is
-    told. Why they halted is for `qledger status`: a reason may quote an event.
-    """
-    try:
-        with database.connection() as connection:
-            found = status(connection)
-    except Unavailable as error:
-        return JSONResponse({"status": "unavailable", "code": error.code}, status_code=503)
-    facts = {
-        "in_use": found.in_use,
-        "lag_events": found.lag_events,
-        "lag_seconds": round(found.lag_seconds, 3),
-        "halted_at": found.halted_at,
-    }
-    return JSONResponse({"status": "ready", "read_models": facts})
-
-
-def create_app(door: Door, ledger: Ledger, hosts: Hosts, identifier: Identifier) -> FastAPI:
+def create_app(
+    door: Door,
+    ledger: Ledger,
+    hosts: Hosts,
+    identifier: Identifier,
+    allowance: Allowance | None = None,
+) -> FastAPI:
     """The application over one database.
 
     Args:
@@ -125,6 +131,7 @@ def create_app(door: Door, ledger: Ledger, hosts: Hosts, identifier: Identifier)
         hosts: the hosts it answers to, so that a web page elsewhere cannot reach it by a name of
             its own that points here.
         identifier: knows who asks.
+        allowance: how much each may ask; None where nobody counts.
     """
     app = FastAPI(title="Qualification ledger", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(ReadingsLogged, database=door.database)
@@ -132,15 +139,31 @@ def create_app(door: Door, ledger: Ledger, hosts: Hosts, identifier: Identifier)
     app.add_middleware(_BodyLimit)
     app.add_middleware(KnownOnly, identifier=identifier)
     app.add_middleware(KnownHostsOnly, hosts=hosts)
+    app.add_middleware(Observed)
+    app.state.subscriptions = subscriptions = Subscriptions(door.database, identifier)
+    counted = {} if allowance is None else {ALLOWANCE: allowance}
 
     async def context(connection: HTTPConnection) -> dict[str, Any]:
+        line = Line(connection.headers.get("authorization"))
+        shared = {"line": line, "subscriptions": subscriptions, **counted}
+        if connection.scope["type"] == "websocket":
+            return {"door": door, "identifier": identifier, **shared}
         asking = asking_of(connection)
         seen = door.seen_by(asking)
-        return {"door": seen, "writer": Writer.of(ledger, asking.principal, seen.now())}
+        writer = Writer.of(ledger, asking.principal, seen.now())
+        return {"door": seen, "writer": writer, **shared}
 
-    router = _Router(schema, context_getter=context, subscription_protocols=())
+    executed = executed_by(schema, door.database.settings.executor)
+    router = _Router(
+        executed,
+        context_getter=context,
+        subscription_protocols=(GRAPHQL_TRANSPORT_WS_PROTOCOL,),
+        connection_init_wait_timeout=INIT_SECONDS_MAX,
+        max_subscriptions_per_connection=None,  # it is counted where all are
+    )
     app.include_router(router, prefix="/graphql")
     app.include_router(export_routes(door))
+    app.include_router(ingest_routes(door, ledger))
     app.mount("/graphiql", StaticFiles(directory=WEB / "graphiql"), name="graphiql")
 
     @app.get("/", include_in_schema=False)
@@ -162,5 +185,15 @@ def create_app(door: Door, ledger: Ledger, hosts: Hosts, identifier: Identifier)
     @app.get("/readyz", include_in_schema=False)
     def readyz() -> JSONResponse:
         return readiness(door.database)
+
+    @app.get("/metrics", include_in_schema=False)
+    def read_metrics(request: Request) -> Response:
+        try:
+            policy.check(asking_of(request).principal, Operation.OBSERVE)
+        except Forbidden as error:
+            return fault(error)
+        metrics.open_subscriptions(subscriptions.open)
+        told = metrics.exposition(door.database)
+        return Response(told, headers={"Content-Type": metrics.CONTENT_TYPE})
 
     return app

@@ -27,6 +27,9 @@ OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 _CHALLENGES = ('Basic realm="qledger", charset="UTF-8"', 'Bearer realm="qledger"')
 _ASKING = "asking"
 
+LATER_PATH = "/graphql"
+"""Where a socket may say who it is with its first message (see `api.http.sockets`)."""
+
 
 def asking_of(connection: HTTPConnection) -> Asking:
     """Who asks in a request, and what was noted of what they were told."""
@@ -34,8 +37,16 @@ def asking_of(connection: HTTPConnection) -> Asking:
     return asking
 
 
+def know(connection: HTTPConnection, asking: Asking) -> None:
+    """Keep who asks, for all that looks at the request."""
+    connection.scope.setdefault("state", {})[_ASKING] = asking
+
+
 class KnownOnly:
-    """Refuses requests and sockets without credentials that hold."""
+    """Refuses requests and sockets without credentials that hold.
+
+    A socket without any may say them with its first message: it is let through unknown.
+    """
 
     def __init__(self, app: ASGIApp, identifier: Identifier) -> None:
         self._app = app
@@ -51,12 +62,19 @@ class KnownOnly:
             if len(said) > 1:
                 raise Unauthenticated("invalid-credentials", "credentials are sent once")
             authorization = said[0] if said else None
+            if authorization is None and _says_later(scope):
+                await self._app(scope, receive, send)
+                return
             principal = await run_in_threadpool(self._identifier.principal_of, authorization)
         except QledgerError as refusal:
             await _refuse(refusal, scope, receive, send)
             return
         scope.setdefault("state", {})[_ASKING] = Asking(principal)
         await self._app(scope, receive, send)
+
+
+def _says_later(scope: Scope) -> bool:
+    return bool(scope["type"] == "websocket" and scope["path"] == LATER_PATH)
 
 
 async def _refuse(refusal: QledgerError, scope: Scope, receive: Receive, send: Send) -> None:

@@ -73,7 +73,7 @@ class _Export(NamedTuple):
 def _asked(given: dict[str, str]) -> AsOf:
     """What was said of the basis; taken out of the arguments."""
     horizon, hindsight = given.pop("horizon", None), _flag(given, "hindsight")
-    known_at = given.pop("known_at", None)
+    known_at, least = given.pop("known_at", None), given.pop("min_position", None)
     if hindsight and known_at is not None:
         raise InvalidInput(
             "hindsight-and-known-at", "give hindsight or known_at, not both", where="hindsight"
@@ -85,6 +85,7 @@ def _asked(given: dict[str, str]) -> AsOf:
         None if horizon is None else parse_horizon(horizon),
         _flag(given, "witnessed_only"),
         given.pop("under", None),
+        None if least is None else parse_horizon(least, where="min_position"),
     )
 
 

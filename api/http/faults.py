@@ -6,6 +6,7 @@ from typing import Any
 
 from starlette.responses import JSONResponse
 
+from api.noted import noted
 from ledger.domain.errors import (
     Conflict,
     Forbidden,
@@ -34,10 +35,16 @@ def fault(error: QledgerError) -> JSONResponse:
     Args:
         error: why.
     """
-    facts: dict[str, Any] = error.as_dict()
+    note = noted()
+    if note is not None:
+        note.code(error.code, failed=isinstance(error, Unavailable))
     status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
     return JSONResponse(
-        {"errors": [{"message": facts.pop("message"), "extensions": facts}]},
-        status_code=status,
-        headers={"Cache-Control": "no-store"},
+        {"errors": [told_of(error)]}, status_code=status, headers={"Cache-Control": "no-store"}
     )
+
+
+def told_of(error: QledgerError) -> dict[str, Any]:
+    """An error as every answer spells it: `message`, and the rest of its facts in `extensions`."""
+    facts: dict[str, Any] = error.as_dict()
+    return {"message": facts.pop("message"), "extensions": facts}

@@ -28,12 +28,16 @@ from api.asof import AsOf
 from api.door import Door
 from api.graphql.documents import check_variables, rests_on_its_bases, text_of
 from api.http.caching import ALWAYS_ASK, IMMUTABLE, is_fresh, is_pinned, tag_of
+from api.http.encoding import json_bytes
 from api.http.faults import fault
+from api.http.media import GRAPHQL_RESPONSE, JSON, is_refused, media_type_for, without_data
 from api.moment import HEAD, Asked, MomentDoor
+from api.noted import note_document
 from ledger.domain.errors import InvalidInput, QledgerError
 
 REMEMBERED_MAX = 2_000
 _FAILED = "answer_failed"
+_REFUSED = "question_refused"
 _document: ContextVar[str | None] = ContextVar("document", default=None)
 """The text of the document that the request at hand named."""
 
@@ -90,6 +94,9 @@ class QuestionRouter(GraphQLRouter[dict[str, Any], None]):
             and super().should_render_graphql_ide(request)
         )
 
+    def encode_json(self, data: object) -> str | bytes:
+        return json_bytes(data)
+
     async def parse_http_body(
         self, request: AsyncHTTPRequestAdapter
     ) -> GraphQLRequestData | list[GraphQLRequestData]:
@@ -103,7 +110,11 @@ class QuestionRouter(GraphQLRouter[dict[str, Any], None]):
         self, request: Request, result: ExecutionResult
     ) -> GraphQLHTTPResponse:
         setattr(request.state, _FAILED, bool(result.errors))
-        return await super().process_result(request, result)
+        told = await super().process_result(request, result)
+        if _media_type(request) == GRAPHQL_RESPONSE and is_refused(result):
+            setattr(request.state, _REFUSED, True)
+            return without_data(told)
+        return told
 
     async def run(self, request: Any, context: Any = UNSET, root_value: Any = UNSET) -> Any:
         if not isinstance(request, Request):
@@ -111,12 +122,22 @@ class QuestionRouter(GraphQLRouter[dict[str, Any], None]):
         adapter = self.request_adapter_class(request)
         if self.should_render_graphql_ide(cast("Any", adapter)):
             return await super().run(request, context, root_value)
+        answer: Response = await self._taken(request, context, root_value)
+        if answer.headers.get("Content-Type") == JSON:
+            answer.headers["Content-Type"] = _media_type(request)
+        if answer.status_code == 200 and getattr(request.state, _REFUSED, False):
+            answer.status_code = 400
+        return answer
+
+    async def _taken(self, request: Request, context: dict[str, Any], root_value: Any) -> Any:
+        """The answer to a question by either method, or the refusal of it."""
         door: Door = context["door"]
         _document.set(None)
         try:
             name = await _document_named(request)
             if name is not None:
                 text = await run_in_threadpool(text_of, door.database, name)
+                note_document(name)
                 check_variables(text, await _variables_given(request))
                 _document.set(text)
             if request.method != "GET":
@@ -141,7 +162,8 @@ class QuestionRouter(GraphQLRouter[dict[str, Any], None]):
                 return Response(status_code=304, headers=_headers(question, door))
             door = MomentDoor.of(context["door"])
         answer: Response = await super().run(request, {**context, "door": door}, root_value)
-        if answer.status_code != 200 or getattr(request.state, _FAILED, True):
+        never_kept = answer.status_code != 200 or "rateLimit" in question.text
+        if never_kept or getattr(request.state, _FAILED, True):
             answer.headers["Cache-Control"] = "no-store"
             return answer
         self._remembered.put(question.digest, door.asked)
@@ -150,6 +172,10 @@ class QuestionRouter(GraphQLRouter[dict[str, Any], None]):
             return Response(status_code=304, headers=headers)
         answer.headers.update(headers)
         return answer
+
+
+def _media_type(request: Request) -> str:
+    return media_type_for(request.headers.get("accept"))
 
 
 def _tag(question: Question, door: MomentDoor) -> str:

@@ -7,26 +7,35 @@ where nobody gets in without credentials.
 
 from __future__ import annotations
 
+import gc
 import ipaddress
 import signal
 import socket
 import sys
 import threading
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import uvicorn
 
+from api import tracing
 from api.access.identify import Identifier
+from api.allowance import Allowance
 from api.door import Door
-from api.http.app import create_app
+from api.http.app import BODY_BYTES_MAX, create_app
 from api.http.hosts import Hosts
+from api.http.logs import Log
+from api.subscribing import Subscriptions
 from ledger.config import Settings
 from ledger.domain.errors import Refused, Unavailable
 from ledger.store.ledger import Ledger
 from projections.service import Service
 
+SWITCH_SECONDS = 0.001
 SHUTDOWN_SECONDS_MAX = 10
+IDLE_SECONDS_MAX = 75
+"""How long a connection may be idle: longer than proxies and clients keep theirs, or a request may
+arrive at one that is being closed."""
 
 
 def serve(settings: Settings, *, host: str | None = None, port: int | None = None) -> None:
@@ -55,13 +64,51 @@ def serve(settings: Settings, *, host: str | None = None, port: int | None = Non
             if not (controlled or _is_loopback(host)):
                 raise _no_access_control(host)
             hosts = Hosts.of(host, settings.hosts)
-            app = create_app(Door(ledger.database, settings), ledger, hosts, identifier)
+            allowance = Allowance(settings.query_cost_max, settings.query_points_a_minute)
+            door = Door(ledger.database, settings)
+            app = create_app(door, ledger, hosts, identifier, allowance)
             _announce(host, port, settings.hosts, controlled=controlled)
+            _take_turns()
             config = uvicorn.Config(
-                app, log_level="warning", timeout_graceful_shutdown=SHUTDOWN_SECONDS_MAX
+                app,
+                ws="websockets-sansio",
+                ws_max_size=BODY_BYTES_MAX,
+                log_config=None,  # what it has to say goes to our log
+                log_level="warning",
+                timeout_keep_alive=IDLE_SECONDS_MAX,
+                timeout_graceful_shutdown=SHUTDOWN_SECONDS_MAX,
             )
-            with _projecting(ledger, settings):
-                uvicorn.Server(config).run(sockets=[listener])
+            with Log(settings.log), _traced(settings), _projecting(ledger, settings):
+                _Server(config, app.state.subscriptions).run(sockets=[listener])
+
+
+def _take_turns() -> None:
+    """See to it that a large answer does not keep small ones waiting.
+
+    Threads that make answers hand over to the one that takes questions in more often than Python
+    would; and what was loaded to serve is not looked through for cycles again and again.
+    """
+    sys.setswitchinterval(SWITCH_SECONDS)
+    gc.collect()
+    gc.freeze()
+
+
+class _Server(uvicorn.Server):
+    """Ends streams before it waits for answers to end: theirs would not.
+
+    Args:
+        config: of the server.
+        subscriptions: that it serves.
+    """
+
+    def __init__(self, config: uvicorn.Config, subscriptions: Subscriptions) -> None:
+        super().__init__(config)
+        self._subscriptions = subscriptions
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop taking requests, end streams, and wait for all else that runs."""
+        self._subscriptions.closing.set()
+        await super().shutdown(sockets)
 
 
 def _projecting(ledger: Ledger, settings: Settings) -> AbstractContextManager[object]:
@@ -69,6 +116,17 @@ def _projecting(ledger: Ledger, settings: Settings) -> AbstractContextManager[ob
     if not settings.project:
         return nullcontext()
     return Service(lambda: ledger.url, settings.workers)
+
+
+@contextmanager
+def _traced(settings: Settings) -> Iterator[None]:
+    """Spans are sent while it serves, where that is switched on."""
+    if settings.tracing:
+        tracing.switch_on()
+    try:
+        yield
+    finally:
+        tracing.switch_off()
 
 
 def _listening(host: str, port: int) -> socket.socket:

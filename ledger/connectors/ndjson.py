@@ -47,7 +47,7 @@ from ledger.domain.times import Instant, format_instant, parse_instant
 from ledger.store import log
 from ledger.store.ledger import Ledger
 
-_LINE_BYTES_MAX = 4 * EVENT_BYTES_MAX
+LINE_BYTES_MAX = 4 * EVENT_BYTES_MAX
 _KEYS = frozenset(
     {"actor", "causation_id", "correlation_id", "event_id", "known_at", "occurred_at", "payload",
      "position", "recorded_at", "schema_version", "source", "stream", "stream_version", "type"}
@@ -124,7 +124,7 @@ def _check_whole(ledger: EventTarget, path: Path, options: ImportOptions) -> Non
     incoming = _Incoming(ledger, path, options)
     for step in incoming.steps(no_progress):
         recorded = ledger.event(step.draft.event_id)
-        if recorded is not None and not _same(recorded, step.draft):
+        if recorded is not None and not says_the_same(recorded, step.draft):
             incoming.writer.reject(_taken(step))
         incoming.chunk.clear()
     incoming.writer.refuse_rejects()
@@ -193,7 +193,7 @@ class _Incoming:
         left_out = {index for index, _ in result.conflicts}
         for index in sorted(left_out):
             recorded = self.ledger.event(chunk[index].draft.event_id)
-            if recorded is not None and _same(recorded, chunk[index].draft):
+            if recorded is not None and says_the_same(recorded, chunk[index].draft):
                 report.events_known += 1
             else:
                 self.writer.reject(_taken(chunk[index]))
@@ -251,8 +251,8 @@ def draft_of(line: bytes, clock: Instant) -> Draft:
 
 def _facts_of(line: bytes) -> dict[str, Any]:
     """The line as JSON, its parts of the right kinds."""
-    if len(line) > _LINE_BYTES_MAX:
-        raise InvalidInput("event-too-large", f"the line is longer than {_LINE_BYTES_MAX} bytes")
+    if len(line) > LINE_BYTES_MAX:
+        raise InvalidInput("event-too-large", f"the line is longer than {LINE_BYTES_MAX} bytes")
     try:
         facts = parse_object(line, what="the event")
     except InvalidInput as error:
@@ -287,7 +287,7 @@ def _uuid(facts: Mapping[str, Any], name: str) -> UUID:
         raise InvalidInput("invalid-id", f"{name} is not a UUID", where=name) from None
 
 
-def _same(recorded: Event, draft: Draft) -> bool:
+def says_the_same(recorded: Event, draft: Draft) -> bool:
     """Whether a recorded event says what a line says, also if one of them was witnessed."""
     source = {"system": draft.source.system}
     if draft.source.record is not None:
@@ -322,11 +322,11 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     with _open_bytes(path) as stream:
         number = 0
         try:
-            while line := stream.readline(_LINE_BYTES_MAX + 2):
+            while line := stream.readline(LINE_BYTES_MAX + 2):
                 number += 1
                 part = line
-                while not part.endswith(b"\n") and len(part) > _LINE_BYTES_MAX:
-                    part = stream.readline(_LINE_BYTES_MAX + 2)
+                while not part.endswith(b"\n") and len(part) > LINE_BYTES_MAX:
+                    part = stream.readline(LINE_BYTES_MAX + 2)
                 yield number, line
         except (EOFError, OSError) as error:
             raise InvalidInput("unreadable-file", f"{path.name} cannot be read: {error}") from None

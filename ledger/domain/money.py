@@ -75,7 +75,13 @@ def format_amount(amount: Decimal) -> str:
 
 def round_to_minor_unit(amount: Decimal, currency: str) -> Decimal:
     """Round half-even to what can be paid in that currency."""
-    return amount.quantize(Decimal(1).scaleb(-minor_units(currency)), rounding=ROUND_HALF_EVEN)
+    return amount.quantize(_unit(currency), rounding=ROUND_HALF_EVEN)
+
+
+@lru_cache(maxsize=512)
+def _unit(currency: str) -> Decimal:
+    """The minor unit of a currency in units of it: 0.01 for USD."""
+    return Decimal(1).scaleb(-minor_units(currency))
 
 
 Rates = Mapping[tuple[str, str], Decimal]

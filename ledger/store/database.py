@@ -10,8 +10,8 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any, Self, TypeAlias, TypeVar
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, NamedTuple, Self, TypeAlias, TypeVar
 
 import psycopg
 import psycopg_pool
@@ -30,6 +30,7 @@ CONNECT_SECONDS_MAX = 10
 POOL_SPARE = 4
 """Connections beyond one a worker: a subscription, a reader."""
 
+_TIMEOUT = "SELECT set_config('statement_timeout', %s, false)"
 _SESSION = """
 SELECT set_config('timezone', 'UTC', false),
        set_config('statement_timeout', %s, false),
@@ -38,6 +39,20 @@ SELECT set_config('timezone', 'UTC', false),
 """
 
 logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # it repeats what we raise
+
+
+class _Session(psycopg.Connection[tuple[Any, ...]]):
+    """A session that knows its statement timeout, so that it is set only where it changes."""
+
+    timeout_ms: int | None = None
+
+
+class _Timeout(NamedTuple):
+    """How long a statement may take, and what is said when it takes longer."""
+
+    ms: int
+    code: str
+    hint: str
 
 
 class Database:
@@ -85,7 +100,7 @@ class Database:
     def _open_pool(self) -> _Pool:
         pool: _Pool = psycopg_pool.ConnectionPool(
             self.url,
-            connection_class=psycopg.Connection[tuple[Any, ...]],
+            connection_class=_Session,
             kwargs={"autocommit": True, "application_name": "qledger"},
             min_size=1,
             max_size=self.settings.workers + POOL_SPARE,
@@ -107,24 +122,53 @@ class Database:
         except psycopg.errors.InsufficientPrivilege:
             # A member without the right to act as the role (PostgreSQL 16 can say so).
             connection.execute(_SESSION, [values[0], ""])
+        if isinstance(connection, _Session):
+            connection.timeout_ms = self.settings.statement_timeout_ms
 
-    @contextmanager
-    def connection(self) -> Iterator[Connection]:
+    def connection(self) -> AbstractContextManager[Connection]:
         """A session of the pool, in autocommit.
 
         Raises:
             Unavailable: `database-unreachable`, `statement-timeout`, `ledger-closed`.
         """
+        return self._lent(
+            _Timeout(
+                self.settings.statement_timeout_ms,
+                "statement-timeout",
+                "raise QLEDGER_STATEMENT_TIMEOUT_MS",
+            )
+        )
+
+    def asking(self) -> AbstractContextManager[Connection]:
+        """The same for a question, which has a timeout of its own.
+
+        Raises:
+            Unavailable: `database-unreachable`, `question-too-slow`, `ledger-closed`.
+        """
+        return self._lent(
+            _Timeout(
+                self.settings.question_timeout_ms,
+                "question-too-slow",
+                "ask for smaller pages, fewer groups or a shorter time; whoever runs the server "
+                "can raise QLEDGER_QUESTION_TIMEOUT_MS",
+            )
+        )
+
+    @contextmanager
+    def _lent(self, timeout: _Timeout) -> Iterator[Connection]:
         if self._pool is None:
             raise Unavailable("ledger-closed", "this ledger is closed")
         try:
             with self._pool.connection() as connection:
+                if isinstance(connection, _Session) and connection.timeout_ms != timeout.ms:
+                    connection.execute(_TIMEOUT, [str(timeout.ms)])
+                    connection.timeout_ms = timeout.ms
                 yield connection
         except psycopg.errors.QueryCanceled:
             raise Unavailable(
-                "statement-timeout",
-                f"the database took longer than {self.settings.statement_timeout_ms} ms",
-                hint="raise QLEDGER_STATEMENT_TIMEOUT_MS",
+                timeout.code,
+                f"the database worked longer than {timeout.ms} ms on one statement",
+                hint=timeout.hint,
             ) from None
         except psycopg_pool.PoolClosed:
             raise Unavailable("ledger-closed", "this ledger is closed") from None
@@ -179,6 +223,11 @@ class Database:
                 self.url = self.server.url()
             self._pool = self._open_pool()
         failed.close(timeout=0)
+
+    def pool_stats(self) -> dict[str, int]:
+        """How the pool is used, as psycopg_pool tells it; nothing once it is closed."""
+        pool = self._pool
+        return {} if pool is None else pool.get_stats()
 
     def analyze(self) -> None:
         """Tell the planner what the log holds now: after an import, before questions.

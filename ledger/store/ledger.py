@@ -334,6 +334,17 @@ class Ledger(Application[str]):
 
     # --- rules at the door -------------------------------------------------------------------
 
+    def check(self, draft: Draft) -> None:
+        """Refuse what can never stand in the ledger; nothing is written.
+
+        Raises:
+            InvalidInput: `invalid-stream`, `wrong-stream`, `invalid-actor`, `invalid-source`,
+                `invalid-instant`, `occurred-after-known`, `known-in-the-future`,
+                `event-too-large`, `number-not-exact`.
+        """
+        self._check(draft)
+        prepare(draft, 1)
+
     def _check_all(self, drafts: Sequence[Draft]) -> None:
         for index, draft in enumerate(drafts):
             try:
@@ -344,12 +355,6 @@ class Ledger(Application[str]):
                 raise
 
     def _check(self, draft: Draft) -> None:
-        """Refuse what can never stand in the ledger.
-
-        Raises:
-            InvalidInput: `invalid-stream`, `wrong-stream`, `invalid-actor`, `invalid-source`,
-                `invalid-instant`, `occurred-after-known`, `known-in-the-future`.
-        """
         if draft.payload.type not in _types_allowed_in(draft.stream):
             raise InvalidInput(
                 "wrong-stream", f"{draft.payload.type} cannot stand in {draft.stream}",

@@ -8,7 +8,7 @@ whatever page is looked at. Amounts are added exactly, and only where all are in
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -173,22 +173,38 @@ def answer(book: Book, asked: Question, wishes: Wishes) -> Answers:
     columns = _looked_at(table, measures).union(*(page.columns for page in wishes.pages))
     for dimensions, summed in wishes.groups:
         columns |= {column.name for column in dimensions} | _looked_at(table, summed)
+    with closing(rows(book, asked, columns)) as found:
+        return answer_of(found, asked, wishes)
+
+
+def answer_of(found: Iterable[Row], asked: Question, wishes: Wishes) -> Answers:
+    """Answer all of it in one pass over rows that somebody made.
+
+    Args:
+        found: the rows, in any order, with all cells that are looked at.
+        asked: which rows they are, in which order they are to be.
+        wishes: what is wanted of them.
+
+    Raises:
+        InvalidInput: `too-many-groups`.
+    """
+    table = asked.table
     makers = [_Paging(asked, page) for page in wishes.pages]
     grouping = [_Grouping(table, dimensions, summed) for dimensions, summed in wishes.groups]
-    total = Sums(table, measures)
-    with closing(rows(book, asked, columns)) as found:
-        for row in found:
-            total.add(row)
-            for each in makers:
-                each.add(row)
-            for group in grouping:
-                group.add(row)
+    total = Sums(table, wishes.sums or frozenset())
+    for row in found:
+        total.add(row)
+        for each in makers:
+            each.add(row)
+        for group in grouping:
+            group.add(row)
     return Answers([each.page() for each in makers], total, [group.groups() for group in grouping])
 
 
 def _next_page(book: Book, asked: Question, page: PageWanted) -> Page:
     """A page in the order of the key: read from where the last one ended."""
-    with closing(rows(book, asked, page.columns, after=page.after)) as found:
+    more = rows(book, asked, page.columns, after=page.after, first=page.first + 1)
+    with closing(more) as found:
         taken = list(islice(found, page.first + 1))
     return Page(taken[: page.first], len(taken) > page.first)
 

@@ -240,7 +240,12 @@ _READERS: Mapping[Kind, Callable[[str, Cell], Cell]] = {
 
 
 def rows(
-    book: Book, asked: Question, columns: Iterable[str], *, after: Row | None = None
+    book: Book,
+    asked: Question,
+    columns: Iterable[str],
+    *,
+    after: Row | None = None,
+    first: int | None = None,
 ) -> Generator[Row, None, None]:
     """The rows in the order of the key, all columns wide. Close it when you do not read to the end.
 
@@ -249,10 +254,11 @@ def rows(
         asked: which rows; its order is left aside.
         columns: what will be looked at; other columns may be null.
         after: the cells of a row's key: only rows behind it.
+        first: how many will be read at most; None is all.
     """
     wanted = asked.wanted(columns, after)
     if asked.table.name == "deals" and not wanted.folded(asked.table):
-        with rows_from_tables(book, asked.given, wanted) as served:
+        with rows_from_tables(book, asked.given, wanted, first) as served:
             if served is not None:
                 yield from served
                 return

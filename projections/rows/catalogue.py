@@ -6,17 +6,22 @@ from collections.abc import Mapping
 from typing import Any
 
 from ledger.domain.errors import NotFound
+from projections.rows.bridges import BRIDGES
 from projections.rows.deals import DEALS
 from projections.rows.definition import Table, camel
 from projections.rows.events import EVENTS
 from projections.rows.evidence import EVIDENCE
 from projections.rows.forecasts import FORECASTS
 from projections.rows.gates import CRITERIA, GATES
+from projections.rows.points import POINTS
 
 TABLES: Mapping[str, Table] = {
     table.name: table for table in (DEALS, GATES, CRITERIA, EVIDENCE, FORECASTS, EVENTS)
 }
 """The tables by name."""
+
+ASKED_ONLY = (BRIDGES, POINTS)
+"""Tables that are asked over GraphQL alone: each takes two times."""
 
 
 def table_named(name: str) -> Table:
@@ -39,11 +44,11 @@ def catalogue() -> dict[str, Any]:
     """What the tables hold, for whoever builds a model on them.
 
     Returns:
-        JSON: `tables`, each with `name`, `graphql` (its root), `description`, `key`, `arguments`
-        and `columns` ({`name`, `graphql`, `type`, `role`, `aggregation`, `nullable`, `exact`,
-        `currency`, `standard`, `description`}).
+        JSON: `tables`, each with `name`, `graphql` (its root), `exported` (whether it is also to be
+        had as a file), `description`, `key`, `arguments` and `columns` ({`name`, `graphql`, `type`,
+        `role`, `aggregation`, `nullable`, `exact`, `currency`, `standard`, `description`}).
     """
-    return {"tables": [_table_as_dict(table) for table in TABLES.values()]}
+    return {"tables": [_table_as_dict(table) for table in (*TABLES.values(), *ASKED_ONLY)]}
 
 
 def _table_as_dict(table: Table) -> dict[str, Any]:
@@ -51,6 +56,7 @@ def _table_as_dict(table: Table) -> dict[str, Any]:
     return {
         "name": table.name,
         "graphql": camel(table.root),
+        "exported": table.name in TABLES,
         "description": table.title,
         "key": list(table.key),
         "arguments": [

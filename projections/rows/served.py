@@ -19,15 +19,17 @@ from projections.rows.deals import DEALS
 from projections.rows.definition import Cell, Row, Wanted, basis_cells
 from projections.rows.telling import Converter
 from projections.tables import stabbing
+from projections.tables.serving import Tables
 from projections.tables.sides import on
 from projections.tables.stabbing import Point
 
 ROWS_PER_BATCH = 2_000
+FEW_ROWS = 300
 _MONTH = timedelta(days=31)
 MONTHS_MAX = 240
 """For days further apart, the whole book is looked through."""
 
-_SESSION: LiteralString = """
+SESSION: LiteralString = """
     SET LOCAL jit = off; SET LOCAL work_mem = '64MB'; SET LOCAL datestyle = 'ISO, YMD'
 """
 """A book is sorted in memory; compiling a statement takes as long as running it."""
@@ -47,7 +49,7 @@ _SHARED: LiteralString = """
         ELSE shared.dimensions || s.dimensions END
 """
 
-_CELLS: Final[Mapping[str, LiteralString]] = {
+CELLS: Final[Mapping[str, LiteralString]] = {
     "deal": "s.deal",
     "deal_name": "s.name",
     "account": "s.account",
@@ -139,6 +141,23 @@ _JOINS: Final[Mapping[LiteralString, LiteralString]] = {
 _WHOLE_BOOK: LiteralString = f"""
     SELECT s.* FROM {{side}}.deal_state AS s WHERE {stabbing.HOLDING}
 """
+_WITHOUT_A_DAY: LiteralString = f"""
+    SELECT s.* FROM {{side}}.deal_state AS s WHERE {stabbing.INCOMPLETE} AND s.counts_on IS NULL
+"""
+"""Those that count on no day, and so in no month."""
+
+# The first and the last month in which any deal counts that a stab could find.
+_FIRST_AND_LAST: LiteralString = """
+    SELECT min(qledger.month_of(counts_on)), max(qledger.month_of(counts_on))
+    FROM {{side}}.deal_state WHERE {meeting}
+"""
+_MONTHS_ON_DIAGONAL: LiteralString = _FIRST_AND_LAST.format(
+    meeting="greatest(valid_from, known_from) < least(valid_to, known_to)"
+)
+_MONTHS_OFF_DIAGONAL: Final[Mapping[LiteralString, LiteralString]] = {
+    stabbing.IN_HINDSIGHT: _FIRST_AND_LAST.format(meeting="valid_from < known_from"),
+    stabbing.IN_FORESIGHT: _FIRST_AND_LAST.format(meeting="known_from < valid_from"),
+}
 _IN_MONTHS: LiteralString = f"""
     SELECT s.* FROM {stabbing.MONTHS} {stabbing.AT_ONCE}
 """
@@ -151,7 +170,7 @@ _IN_MONTHS_TOO: Final[Mapping[LiteralString, LiteralString]] = {
 
 @contextmanager
 def rows_from_tables(
-    book: Book, given: Mapping[str, Cell], wanted: Wanted
+    book: Book, given: Mapping[str, Cell], wanted: Wanted, first: int | None = None
 ) -> Iterator[Iterator[Row] | None]:
     """The rows of deals, all columns wide; None where the log must be folded.
 
@@ -159,15 +178,17 @@ def rows_from_tables(
         book: the book at the basis.
         given: filter values by name, checked.
         wanted: the columns that will be looked at, none of which the fold alone says.
+        first: how many rows will be read at most; None is all.
     """
-    asked = _Asked(book, given, wanted)
+    asked = Asked(book, given, wanted)
     with book.tables() as tables:
         if tables is None:
             yield None
             return
-        cells = [_CELLS[name] if name in wanted.columns else "NULL" for name in asked.all_columns]
+        asked.narrow(tables, first)
+        cells = [CELLS[name] if name in wanted.columns else "NULL" for name in asked.all_columns]
         statement = asked.statement(cells)
-        tables.connection.execute(_SESSION)
+        tables.connection.execute(SESSION)
         with tables.connection.cursor(name="rows") as cursor:
             cursor.itersize = ROWS_PER_BATCH
             yield iter(cursor.execute(on(tables.side, statement), asked.parameters, binary=True))
@@ -184,14 +205,15 @@ def copied_from_tables(
         given: filter values by name, checked.
         columns: which columns, in order; none of them needs the fold.
     """
-    asked = _Asked(book, given, Wanted(frozenset(columns), {}, {}))
+    asked = Asked(book, given, Wanted(frozenset(columns), {}, {}))
     with book.tables() as tables:
         if tables is None:
             yield None
             return
-        tables.connection.execute(_SESSION)
+        asked.narrow(tables)
+        tables.connection.execute(SESSION)
         tables.connection.execute(_COPYING)
-        statement: LiteralString = "COPY (" + asked.statement([_CELLS[name] for name in columns])
+        statement: LiteralString = "COPY (" + asked.statement([CELLS[name] for name in columns])
         statement += ") TO STDOUT (FORMAT csv)"
         with (
             tables.connection.cursor() as cursor,
@@ -205,7 +227,7 @@ def _chunks(copy: Any) -> Iterator[memoryview]:
         yield memoryview(line)
 
 
-class _Asked:
+class Asked:
     """A question as SQL: everything that needs the log is read before the tables are.
 
     Args:
@@ -229,7 +251,8 @@ class _Asked:
         }
         self._add_conversion(book)
         self._add_calendar(book)
-        parts = [*(_CELLS[name] for name in wanted.columns), *(_CONDITIONS[name] for name in given)]
+        self._whole = self._bounds is None
+        parts = [*(CELLS[name] for name in wanted.columns), *(_CONDITIONS[name] for name in given)]
         self._joins = [join for join in _JOINS if any(join in part for part in parts)]
         self._add_joins(book)
 
@@ -278,8 +301,33 @@ class _Asked:
                 account_dimensions=[orjson.dumps(each).decode() for each in accounts.values()],
             )
 
-    def statement(self, cells: Sequence[LiteralString]) -> LiteralString:
-        """The rows with some cells, in the order of deals."""
+    def narrow(self, tables: Tables, first: int | None = None) -> None:
+        """Look through the months in which deals count, where the whole book is asked for.
+
+        A few rows are found sooner in the order of deals, from which on reading ends with them.
+
+        Args:
+            tables: those that are to be asked.
+            first: how many rows will be read at most; None is all.
+        """
+        few = not self._given and first is not None and first <= FEW_ROWS
+        if few or self._bounds is not None or "deal" in self._given:
+            return
+        added = self._point.added
+        asked = [_MONTHS_ON_DIAGONAL, *([] if added is None else [_MONTHS_OFF_DIAGONAL[added]])]
+        found = [day for each in asked for day in tables.rows(each, {})[0] if day is not None]
+        if found and max(found) - min(found) <= MONTHS_MAX * _MONTH:
+            self._bounds = min(found), max(found)
+            self._point = self._point._replace(months=_months(self._bounds))
+            self.parameters.update(self._point.parameters())
+
+    def statement(self, cells: Sequence[LiteralString], *, ordered: bool = True) -> LiteralString:
+        """The rows with some cells.
+
+        Args:
+            cells: as SQL.
+            ordered: in the order of deals, or in none.
+        """
         conditions: list[LiteralString] = [_CONDITIONS[name] for name in self._given]
         if self._after is not None:
             conditions.append("s.deal > %(after)s")
@@ -288,14 +336,15 @@ class _Asked:
         joined: LiteralString = " ".join(_JOINS[join] for join in self._joins)
         return (
             "SELECT " + selected + " FROM (" + self._source() + ") AS s " + joined
-            + " WHERE " + where + " ORDER BY s.deal"
+            + " WHERE " + where + (" ORDER BY s.deal" if ordered else "")
         )  # fmt: skip
 
     def _source(self) -> LiteralString:
         if self._bounds is None or "deal" in self._given:
             return _WHOLE_BOOK
         added = self._point.added
-        return _IN_MONTHS if added is None else _IN_MONTHS_TOO[added]
+        found = _IN_MONTHS if added is None else _IN_MONTHS_TOO[added]
+        return found + " UNION ALL " + _WITHOUT_A_DAY if self._whole else found
 
 
 _BASIS = ("as_of", "basis_known_at", "basis_position", "basis_rules")

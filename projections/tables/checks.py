@@ -11,7 +11,7 @@ constant memory, and nothing is written.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, LiteralString, NamedTuple, TypeAlias
@@ -20,8 +20,10 @@ from psycopg import Connection
 
 from ledger.domain.times import END_OF_TIME, format_instant
 from projections.fold.states import DealState
-from projections.tables.openings import WORK_MEMORY
+from projections.tables.accounts import Balance
+from projections.tables.openings import WORK_MEMORY, day_ends
 from projections.tables.sides import Side, on
+from projections.tables.stabbing import FIRST_INSTANT
 
 ROWS_PER_FETCH = 5_000
 PROGRESS_DEALS = 1_000
@@ -68,53 +70,8 @@ _TRIAL_BALANCE: LiteralString = """
     HAVING sum(amount) <> 0 OR sum(deals) <> 0
 """
 
-# Of each opening what it holds more than the one before it, less what the entries between moved.
-_OPENING_MONTHS: LiteralString = "SELECT DISTINCT month FROM {side}.forecast_opening ORDER BY month"
 _OPENINGS: LiteralString = """
-    WITH opening AS (
-        SELECT at, lead(at) OVER (ORDER BY at) AS next_at FROM (
-            SELECT DISTINCT at FROM {side}.forecast_opening WHERE month = %(month)s
-        ) AS made
-    ),
-    entry AS (
-        SELECT * FROM {side}.forecast_entry WHERE month_after = %(month)s
-        UNION ALL
-        SELECT * FROM {side}.forecast_entry
-        WHERE month_before = %(month)s AND month_before IS DISTINCT FROM month_after
-    ),
-    posting (entered, owner, currency, category, evidenced, amount, weight, outcome, deals) AS (
-        SELECT at, owner_after, currency_after, category_after, evidenced_after,
-            coalesce(amount_after, 0), weight_after, outcome_after, 1
-        FROM entry WHERE month_after = %(month)s
-        UNION ALL
-        SELECT at, owner_before, currency_before, category_before, evidenced_before,
-            -coalesce(amount_before, 0), weight_before, outcome_before, -1
-        FROM entry WHERE month_before = %(month)s
-    ),
-    moved (entered, measure, owner, currency, category, amount, deals) AS (
-        SELECT entered, 'claimed', owner, currency, category, amount, deals FROM posting
-        UNION ALL
-        SELECT entered, 'evidenced', owner, currency, evidenced, amount, deals FROM posting
-        UNION ALL
-        SELECT entered, 'weighted', owner, currency, evidenced, amount * weight * 0.01, deals
-        FROM posting
-        UNION ALL
-        SELECT entered, 'closed', owner, currency, 'closed', amount, deals
-        FROM posting WHERE outcome = 'won'
-    )
-    SELECT at, ROW(measure, owner, currency, category)::text, sum(amount), sum(deals) FROM (
-        SELECT (SELECT min(opening.at) FROM opening WHERE opening.at >= entered) AS at,
-            measure, owner, currency, category, -amount AS amount, -deals AS deals
-        FROM moved
-        UNION ALL
-        SELECT at, measure, owner, currency, category, amount, deals
-        FROM {side}.forecast_opening WHERE month = %(month)s
-        UNION ALL
-        SELECT next_at, measure, owner, currency, category, -amount, -deals
-        FROM {side}.forecast_opening JOIN opening USING (at) WHERE month = %(month)s
-    ) AS difference
-    WHERE at IS NOT NULL GROUP BY at, measure, owner, currency, category
-    HAVING sum(amount) <> 0 OR sum(deals) <> 0
+    SELECT month, at, size, accounts::text FROM {side}.forecast_opening ORDER BY month, at
 """
 
 _KNOWN_BLOCKS: LiteralString = """
@@ -322,19 +279,35 @@ def _sums_faults(connection: Connection[Any], side: Side) -> Iterator[TableFault
         yield TableFault(
             "trial-balance", account, f"is {amount} and {deals} deals out of balance: it must be 0"
         )
-    for (month,) in connection.execute(on(side, _OPENING_MONTHS)).fetchall():
-        differences = connection.execute(on(side, _OPENINGS), {"month": month}).fetchall()
-        for at, account, amount, deals in differences:
-            yield TableFault(
-                "opening-differs", f"{month} at {_spell(at)}",
-                f"{account} is {amount} and {deals} deals more than its entries",
-            )  # fmt: skip
+    for month, kept in groupby(_read(connection, "openings", on(side, _OPENINGS)), itemgetter(0)):
+        yield from _opening_faults(connection, side, month, kept)
     for block, known_at, kept in connection.execute(_KNOWN_BLOCKS, {"side": side}).fetchall():
         kept_from = "nothing" if kept is None else _spell(kept)
         yield TableFault(
             "known-block-differs", f"block {block}",
             f"an event was known at {_spell(known_at)}, the block says {kept_from}",
         )  # fmt: skip
+
+
+def _opening_faults(
+    connection: Connection[Any], side: Side, month: date, kept: Iterator[tuple[Any, ...]]
+) -> Iterator[TableFault]:
+    """What is wrong with the openings of a month, each held against the entries up to it."""
+    days = day_ends(connection, side, month, (FIRST_INSTANT, END_OF_TIME), Balance())
+    balance, following = Balance(), next(days, None)
+    for _month, at, size, accounts in kept:
+        while following is not None and following.at <= at:
+            balance, following = following.balance.copy(), next(days, None)
+        opening = Balance(accounts)
+        where = f"{month} at {_spell(at)}"
+        if len(opening) != size:
+            yield TableFault("opening-differs", where, f"has {len(opening)} accounts, not {size}")
+        for (owner, currency), (measure, category), amount, deals in opening.less(balance):
+            account = _tell((measure, owner, currency, category))
+            yield TableFault(
+                "opening-differs", where,
+                f"{account} is {amount} and {deals} deals more than its entries",
+            )  # fmt: skip
 
 
 def _tell(account: Account | None) -> str:

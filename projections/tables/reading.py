@@ -18,9 +18,10 @@ from ledger.domain.calendar import Period
 from ledger.domain.events import Category
 from projections.forecast import BY_PERSON, Cell, Directory, GroupKey, Tally
 from projections.tables import stabbing
+from projections.tables.accounts import Balance, Posting
 from projections.tables.columns import Shape, group_of
 from projections.tables.serving import Tables
-from projections.tables.stabbing import Point, months_of
+from projections.tables.stabbing import FIRST_INSTANT, Point, months_of
 
 BALANCED = frozenset({"owner", "currency", *BY_PERSON})
 """Dimensions that the accounts of the journal tell."""
@@ -42,54 +43,54 @@ _HELD: LiteralString = """
 """
 _SET: LiteralString = """
     SELECT {columns}s.currency, s.category, s.outcome, s.evidenced, s.weight_percent, s.amount, 1
-    FROM {which}
+    FROM {which} {of_owners}
+"""
+_OF_OWNERS: LiteralString = "AND s.owner = ANY(%(owners)s::text[])"
+
+_OPENINGS: LiteralString = """
+    SELECT due.month, last.at, last.accounts::text
+    FROM unnest(%(months)s::date[]) AS due (month)
+    LEFT JOIN LATERAL (
+        SELECT o.at, o.accounts FROM {side}.forecast_opening AS o
+        WHERE o.month = due.month AND o.at <= %(diagonal)s ORDER BY o.at DESC LIMIT 1
+    ) AS last ON true
 """
 
-# The accounts of the journal at an instant: the last opening of each month and what moved since.
-_BALANCES: LiteralString = """
-    WITH opening AS MATERIALIZED (
-        SELECT due.month, coalesce(last.at, '-infinity') AS at
-        FROM unnest(%(months)s::date[]) AS due (month)
-        LEFT JOIN LATERAL (
-            SELECT o.at FROM {side}.forecast_opening AS o
-            WHERE o.month = due.month AND o.at <= %(diagonal)s ORDER BY o.at DESC LIMIT 1
-        ) AS last ON true
+# What moved since the openings, and off the diagonal. OFFSET 0 keeps each month's entries a range
+# of an index, however many the planner takes them for.
+_MOVED: LiteralString = """
+    WITH opening (month, at) AS (
+        SELECT * FROM unnest(%(months)s::date[], %(opened)s::timestamptz[])
     ), moved (owner, currency, category, outcome, evidenced, weight_percent, amount, deals) AS (
-        SELECT owner_after, currency_after, category_after, outcome_after, evidenced_after,
-            weight_after, amount_after, 1
-        FROM opening JOIN {side}.forecast_entry AS e ON e.month_after = opening.month
-            AND e.at > opening.at AND e.at <= %(diagonal)s
-    UNION ALL
-        SELECT owner_before, currency_before, category_before, outcome_before, evidenced_before,
-            weight_before, -amount_before, -1
-        FROM opening JOIN {side}.forecast_entry AS e ON e.month_after = opening.month
-            AND e.month_before = opening.month
-            AND e.at > opening.at AND e.at <= %(diagonal)s
-    UNION ALL
-        SELECT owner_before, currency_before, category_before, outcome_before, evidenced_before,
-            weight_before, -amount_before, -1
-        FROM opening JOIN {side}.forecast_entry AS e ON e.month_before = opening.month
-            AND e.month_before IS DISTINCT FROM e.month_after
-            AND e.at > opening.at AND e.at <= %(diagonal)s
-    {off_diagonal}
-    ), change AS (
-        SELECT {owner} AS owner, currency, category, evidenced, {summed} FROM moved
-        GROUP BY GROUPING SETS (({owner}, currency, category), ({owner}, currency, evidenced))
-    ), account (owner, currency, measure, category, amount, deals) AS (
-        SELECT {owner}, o.currency, o.measure, o.category, o.amount, o.deals
-        FROM opening JOIN {side}.forecast_opening AS o USING (month, at)
-    UNION ALL
-        SELECT owner, currency, m.measure, m.category, m.amount, m.deals FROM change
+        SELECT posting.owner, posting.currency, posting.category, posting.outcome,
+            posting.evidenced, posting.weight_percent, posting.amount, posting.deals FROM opening
+        CROSS JOIN LATERAL (
+            SELECT * FROM {side}.forecast_entry AS into_month
+            WHERE into_month.month_after = opening.month
+                AND into_month.at > opening.at AND into_month.at <= %(diagonal)s OFFSET 0
+        ) AS e
         CROSS JOIN LATERAL (VALUES
-            ('claimed', change.category, change.amount, change.deals),
-            ('closed', 'closed', won_amount, won_deals),
-            ('evidenced', evidenced, change.amount, change.deals),
-            ('weighted', evidenced, weighted, change.deals)
-        ) AS m (measure, category, amount, deals)
-        WHERE (change.category IS NULL) = (m.measure IN ('evidenced', 'weighted'))
+            (owner_after, currency_after, category_after, outcome_after, evidenced_after,
+             weight_after, amount_after, 1, true),
+            (owner_before, currency_before, category_before, outcome_before, evidenced_before,
+             weight_before, -amount_before, -1, e.month_before = opening.month)
+        ) AS posting (owner, currency, category, outcome, evidenced, weight_percent, amount, deals,
+            counts)
+        WHERE counts
+    UNION ALL
+        SELECT owner_before, currency_before, category_before, outcome_before, evidenced_before,
+            weight_before, -amount_before, -1 FROM opening
+        CROSS JOIN LATERAL (
+            SELECT * FROM {side}.forecast_entry AS out_of_month
+            WHERE out_of_month.month_before = opening.month
+                AND out_of_month.month_before IS DISTINCT FROM out_of_month.month_after
+                AND out_of_month.at > opening.at AND out_of_month.at <= %(diagonal)s OFFSET 0
+        ) AS e
+    {off_diagonal}
     )
-    SELECT owner, currency, measure, category, sum(amount), sum(deals) FROM account
-    GROUP BY owner, currency, measure, category HAVING sum(deals) <> 0
+    SELECT owner, currency, category, evidenced, weight_percent, coalesce(outcome = 'won', false),
+        coalesce(sum(amount), 0), sum(deals)
+    FROM moved GROUP BY 1, 2, 3, 4, 5, 6
 """
 _OFF_DIAGONAL: LiteralString = """
     UNION ALL
@@ -114,7 +115,12 @@ _WITHOUT_CLOSE_DATE: LiteralString = f"""
 
 
 def tally_from_tables(
-    tables: Tables, basis: Basis, period: Period, group_by: tuple[str, ...], directory: Directory
+    tables: Tables,
+    basis: Basis,
+    period: Period,
+    shape: Shape,
+    directory: Directory,
+    owners: frozenset[str] | None = None,
 ) -> Tally:
     """The tally of the book's deals at a basis that the tables may answer.
 
@@ -122,50 +128,61 @@ def tally_from_tables(
         tables: see `serving.tables_at`.
         basis: of the question.
         period: a fiscal period.
-        group_by: dimensions, checked by `forecast.check_group_by`.
+        shape: of the dimensions, checked by `forecast.check_group_by`.
         directory: people and accounts at the basis, as far as the dimensions need them.
+        owners: whose deals are counted; None is everybody's, and those that nobody owns.
     """
     point = Point(basis.valid_at, basis.known_at, months_of(period))
-    asked = point.parameters()
-    cells = Cells(Shape.of(group_by), directory)
-    if BALANCED.issuperset(group_by):
-        cells.add_accounts(tables.rows(balances(point, by_owner="owner" in cells.columns), asked))
+    of_owners: LiteralString = "" if owners is None else _OF_OWNERS
+    asked = {**point.parameters(), **shape.parameters, "owners": sorted(owners or ())}
+    cells = Cells(shape, directory)
+    if BALANCED.issuperset(shape.group_by):
+        cells.add_accounts(balance(tables, point), owners)
     else:
-        asked |= cells.shape.parameters
-        cells.add_states(tables.rows(states(point, cells.shape), asked))
+        cells.add_states(tables.rows(states(point, shape, of_owners), asked))
     tally = cells.tally
     if cells.lack_amounts:
-        tally.without_amount = [deal for (deal,) in tables.rows(_WITHOUT_AMOUNT, asked)]
-    tally.without_close_date = [deal for (deal,) in tables.rows(_WITHOUT_CLOSE_DATE, asked)]
+        tally.without_amount = [
+            deal for (deal,) in tables.rows(f"{_WITHOUT_AMOUNT} {of_owners}", asked)
+        ]
+    tally.without_close_date = [
+        deal for (deal,) in tables.rows(f"{_WITHOUT_CLOSE_DATE} {of_owners}", asked)
+    ]
     return tally
 
 
-def balances(point: Point, *, by_owner: bool) -> LiteralString:
-    """The statement for the accounts of the journal, corrected off the diagonal.
+def balance(tables: Tables, point: Point) -> Balance:
+    """The accounts of the journal at a point, corrected off the diagonal.
 
     Args:
+        tables: that may answer there.
         point: what is asked about.
-        by_owner: whether accounts are told by owner.
     """
+    asked = point.parameters()
+    openings = tables.rows(_OPENINGS, asked)
+    asked["months"] = [month for month, _at, _accounts in openings]
+    asked["opened"] = [at or FIRST_INSTANT for _month, at, _accounts in openings]
     off_diagonal: LiteralString = ""
     if point.added is not None:
         dropped = f"{stabbing.MONTHS} {stabbing.DROPPED}"
         added = f"{stabbing.MONTHS} {point.added}"
         off_diagonal = _OFF_DIAGONAL.replace("{dropped}", dropped).replace("{added}", added)
-    owner: LiteralString = "owner" if by_owner else "NULL::text"
-    return (
-        _BALANCES.replace("{off_diagonal}", off_diagonal)
-        .replace("{owner}", owner)
-        .replace("{summed}", _SUMMED)
-    )
+    found = Balance()
+    for _month, _at, accounts in openings:
+        if accounts is not None:
+            found.take(accounts)
+    for moved in tables.rows(_MOVED.replace("{off_diagonal}", off_diagonal), asked):
+        found.post(Posting(*moved))
+    return found
 
 
-def states(point: Point, shape: Shape) -> LiteralString:
+def states(point: Point, shape: Shape, of_owners: LiteralString = "") -> LiteralString:
     """The statement for the rectangles that hold a point.
 
     Args:
         point: what is asked about.
         shape: which columns tell the group.
+        of_owners: a condition on whose they are.
     """
     held: list[LiteralString] = [stabbing.AT_ONCE]
     if point.added is not None:
@@ -173,6 +190,7 @@ def states(point: Point, shape: Shape) -> LiteralString:
     sets = " UNION ALL ".join(_SET.replace("{which}", f"{stabbing.MONTHS} {each}") for each in held)
     return (
         _HELD.replace("{sets}", sets)
+        .replace("{of_owners}", of_owners)
         .replace("{columns}", shape.expressions)
         .replace("{names}", shape.names)
         .replace("{summed}", _SUMMED)
@@ -220,17 +238,36 @@ class Cells:
                 self._add(group, "evidenced", evidenced, (currency, amount, deals))
                 self._add(group, "weighted", evidenced, (currency, weighted, deals))
 
-    def add_accounts(self, rows: list[TupleRow]) -> None:
-        """Add balances of accounts.
+    def add_accounts(self, balance: Balance, owners: frozenset[str] | None) -> None:
+        """Add the accounts of the journal in which deals are left.
 
         Args:
-            rows: owner, currency, measure, category, amount, deals.
+            balance: of the months of the period.
+            owners: whose accounts; None is everybody's.
         """
         pick = [("owner", "currency").index(each) for each in self.columns]
-        for row in rows:
-            _owner, currency, measure, category, amount, deals = row
-            group = self._group(tuple([row[index] for index in pick]))
-            self._add(group, measure, category, (currency, amount, deals))
+        cells, claimed = self.tally.cells, 0
+        for holder, accounts in balance.holders():
+            owner, currency = holder
+            if owners is not None and owner not in owners:
+                continue
+            group = self._group(tuple([holder[index] for index in pick]))
+            for (measure, category), (amount, deals) in accounts.items():
+                if not deals:
+                    continue
+                key = group, measure, category
+                cell = cells.get(key)
+                if cell is None:
+                    cell = cells[key] = Cell()
+                cell.deals += deals
+                if currency is None:
+                    self.lack_amounts = True
+                else:
+                    before = cell.amounts.get(currency)
+                    cell.amounts[currency] = amount if before is None else before + amount
+                if measure == "claimed":
+                    claimed += deals
+        self.tally.deals += claimed
 
     def _group(self, row: TupleRow) -> GroupKey:
         return row[: self._width] if self._as_read else group_of(row, self._tellers)

@@ -7,7 +7,7 @@ outside becomes a part of one.
 from __future__ import annotations
 
 from enum import StrEnum
-from functools import cache
+from functools import lru_cache
 from typing import LiteralString
 
 
@@ -26,7 +26,7 @@ class Side(StrEnum):
 _SCHEMAS = {Side.A: "qledger_a", Side.B: "qledger_b"}
 
 
-@cache
+@lru_cache(maxsize=1_000)
 def on(side: Side, statement: LiteralString) -> bytes:
     """A statement for the tables of a side.
 

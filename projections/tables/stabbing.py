@@ -31,7 +31,7 @@ BOUNDS: Final = (4 * _HOUR, 12 * _HOUR, *(2**power * _DAY for power in range(13)
 ENDLESS: Final = 99
 """The class of spans that do not end."""
 
-_FIRST_INSTANT = datetime.min.replace(tzinfo=UTC)
+FIRST_INSTANT = datetime.min.replace(tzinfo=UTC)
 
 MONTHS: LiteralString = """
     unnest(%(months)s::date[]) AS due (month)
@@ -124,7 +124,7 @@ class Point(NamedTuple):
             "diagonal": self.diagonal,
             "months": list(self.months),
             "classes": [*range(len(BOUNDS) + 1), ENDLESS],
-            "since": [*since, _FIRST_INSTANT, _FIRST_INSTANT],
+            "since": [*since, FIRST_INSTANT, FIRST_INSTANT],
         }
 
 
@@ -143,4 +143,4 @@ def months_between(first: date, last: date) -> list[date]:
 
 def _before(instant: Instant, span: timedelta) -> Instant:
     """An instant earlier, at most as early as instants go."""
-    return _FIRST_INSTANT if instant - _FIRST_INSTANT < span else instant - span
+    return FIRST_INSTANT if instant - FIRST_INSTANT < span else instant - span

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from scripts.bench import append, fold, forecast, growth, read_models
+from scripts.bench import api, append, fold, forecast, growth, read_models
 
 
 def main(
@@ -20,6 +20,7 @@ def main(
     forecast.main(deals=deals)
     forecast.main(deals=deals // 10, evidence=25)
     read_models.main(deals=deals // 20, seconds=seconds, small=deals // 100)
+    api.main(deals=deals // 8, repeats=10)
     growth.main(deals=[deals // 100, deals // 20], instants=5)
 
 

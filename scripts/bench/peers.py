@@ -191,11 +191,11 @@ def _export(url: str, schema: str, file: Path) -> None:
 
 
 def measures(scanned: list[tuple[Any, ...]]) -> Sums:
-    """The measures by owner and claimed category, of what `Duck.scan` gave."""
+    """The measures by owner and category, of what `Duck.scan` gave."""
     sums: defaultdict[tuple[tuple[str | None, ...], str, str, str | None], Decimal]
     sums = defaultdict(Decimal)
     for owner, category, currency, evidenced, weight, won, deals, amount in scanned:
-        group = (owner, category)
+        group = (owner,)
         weighted = None if amount is None else amount * weight / 100
         found = [
             ("claimed", category, amount),

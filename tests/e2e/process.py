@@ -78,6 +78,7 @@ class Qledger:
         self.environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("QLEDGER_")},
             "PYTHONWARNINGS": "error",
+            "QLEDGER_LOG": "off",
             **settings,
         }
 

@@ -28,7 +28,7 @@ from tests.e2e.asking import Client, token_of
 from tests.e2e.process import Qledger
 from tests.e2e.sales_force import BEFORE, House, serving, write
 
-QUERY = f'{{ snapshot(asOf: "{BEFORE}") {{ basis {{ horizon }} deals {{ nodes {{ id }} }} }} }}'
+QUERY = f'{{ snapshot(asOf: "{BEFORE}") {{ basis {{ horizon }} deals {{ nodes {{ dealId }} }} }} }}'
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def test_without_credentials_nothing_but_health_is_told(house: House) -> None:
 def test_the_same_token_is_taken_as_the_password_of_basic(house: House) -> None:
     with httpx.Client(base_url=house.address, auth=("", house.tokens["ann"])) as http:
         found = Client(http).ask(QUERY)["snapshot"]["deals"]["nodes"]
-        assert {node["id"] for node in found} == {"of-ann", "handed"}
+        assert {node["dealId"] for node in found} == {"of-ann", "handed"}
         page = http.get("/graphql", headers={"Accept": "text/html"})
         assert "html" in page.headers["content-type"]
 
@@ -127,7 +127,7 @@ def test_people_of_an_identity_provider_get_in(empty_settings: Settings, tmp_pat
         assert http.post("/graphql", json={"query": QUERY}).status_code == 401
         http.headers["Authorization"] = f"Bearer {spelt}"
         found = Client(http).ask(QUERY)["snapshot"]["deals"]["nodes"]
-        assert {node["id"] for node in found} == {"of-cleo"}
+        assert {node["dealId"] for node in found} == {"of-cleo"}
         http.headers["Authorization"] = f"Bearer {spelt[:-9]}"
         assert http.post("/graphql", json={"query": QUERY}).status_code == 401
 
@@ -141,7 +141,7 @@ def test_what_an_auditor_reads_is_logged_with_the_digest_of_the_answer(
     variables = {"owner": "ann"}
     query = f"""query OfOwner($owner: String) {{ snapshot(asOf: "{BEFORE}") {{
         basis {{ validAt knownAt horizon witnessedOnly rules }}
-        deals(where: {{owner: $owner}}) {{ nodes {{ id }} }} }} }}"""
+        deals(where: {{owner: $owner}}) {{ nodes {{ dealId }} }} }} }}"""
     before = logged(operator)
     answer = house.http("otto").post("/graphql", json={"query": query, "variables": variables})
     (reading, *earlier) = logged(operator)

@@ -60,17 +60,17 @@ def test_deals_are_listed_counted_and_looked_up_in_scope_alone(
 ) -> None:
     seen = deals_seen(who, day)
     client = house.as_(who)
-    listed = client.ask(snapshot(day, "deals(first: 500) { nodes { id owner } }"))["snapshot"]
-    assert {node["id"] for node in listed["deals"]["nodes"]} == seen
+    listed = client.ask(snapshot(day, "deals(first: 500) { nodes { dealId owner } }"))["snapshot"]
+    assert {node["dealId"] for node in listed["deals"]["nodes"]} == seen
     for owner in ("ann", "bob", "cleo", "mia"):
         where = f'{{owner: "{owner}", period: "{PERIOD}"}}'
-        fields = f"deals(where: {where}) {{ nodes {{ id owner }} }}"
+        fields = f"deals(where: {where}) {{ nodes {{ dealId owner }} }}"
         nodes = client.ask(snapshot(day, fields))["snapshot"]["deals"]["nodes"]
         assert {node["owner"] for node in nodes} <= {owner}
-        assert {node["id"] for node in nodes} <= seen
+        assert {node["dealId"] for node in nodes} <= seen
     for deal in DEALS:
-        found = client.ask(snapshot(day, f'deal(id: "{deal}") {{ id }}'))["snapshot"]["deal"]
-        assert found == ({"id": deal} if deal in seen else None)
+        found = client.ask(snapshot(day, f'deal(id: "{deal}") {{ dealId }}'))["snapshot"]["deal"]
+        assert found == ({"dealId": deal} if deal in seen else None)
 
 
 @pytest.mark.parametrize("day", DAYS)
@@ -81,10 +81,10 @@ def test_a_page_begins_behind_the_last_deal_seen_and_holds_as_many(
     client, after, found = house.as_(who), "null", list[str]()
     while True:
         page = client.ask(
-            snapshot(day, f"deals(first: 2, after: {after}) {{ nodes {{ id }} "
+            snapshot(day, f"deals(first: 2, after: {after}) {{ nodes {{ dealId }} "
                           "pageInfo { hasNextPage endCursor } }")
         )["snapshot"]["deals"]  # fmt: skip
-        found += [node["id"] for node in page["nodes"]]
+        found += [node["dealId"] for node in page["nodes"]]
         if not page["pageInfo"]["hasNextPage"]:
             break
         assert len(page["nodes"]) == 2
@@ -132,12 +132,14 @@ def test_a_forecast_sums_deals_and_calls_in_scope_alone(house: House, who: str, 
 
 GRAPHQL: GraphQLSchema = schema._schema
 ARGUMENTS = {
-    "until": '"2026-03-31"', "first": "100", "period": f'"{PERIOD}"', "step": '"created"',
-    "format": '"csv"', "fields": '["owner"]',
+    "until": '"2026-03-31"', "first": "100", "id": '"ann"', "period": f'"{PERIOD}"',
+    "step": '"created"', "format": '"csv"', "fields": '["owner"]',
 }  # fmt: skip
 OF_TYPE = {
     "ForecastRowConnection": {"fields": '["category"]'},
     "EventRowConnection": {"fields": '["type"]'},
+    "BridgeRowConnection": {"fields": '["step"]'},
+    "ForecastPointConnection": {"fields": '["category"]'},
 }
 """What is given for arguments of these names; others are left out, or are of the caller."""
 
@@ -166,6 +168,9 @@ def given(field: GraphQLField, **more: str) -> str:
     return f"({', '.join(told)})" if told else ""
 
 
+BY_ID_OF_ALL = {"node", "nodes"}
+"""What is asked by ids of everything; see test_access_nodes."""
+
 BY_DEAL = {"deal": "id", "postMortem": "deal"}
 """The fields of a snapshot that are about one deal, and the argument that names it."""
 
@@ -178,12 +183,14 @@ def every_question(day: str, *, hindsight: bool) -> Iterator[str]:
     times = {"validAt": f'"{day}"', "knownAt": '"now"'} if hindsight else {"asOf": f'"{day}"'}
     for name, field in query.fields.items():
         if name in {"diff", "bridgeRows", "forecastSeries"}:
-            about = {"from": f'"{day}"', "to": f'"{day}"', "every": "MONTH"}
+            about = {"from": f'"{day}"', "to": f'"{day}"', "every": '"month"'}
             yield f"{{ {name}{given(field, **about)} {selection(field.type)} }}"
-        elif name != "snapshot":
+        elif name not in {"snapshot", *BY_ID_OF_ALL}:
             yield f"{{ {name}{given(field, **times)} {selection(field.type)} }}"
     at = given(query.fields["snapshot"], **times)
     for name, field in snapshots.fields.items():
+        if name in BY_ID_OF_ALL:
+            continue
         for more in [{}] if name not in BY_DEAL else [{BY_DEAL[name]: f'"{d}"'} for d in DEALS]:
             yield f"{{ snapshot{at} {{ {name}{given(field, **more)} {selection(field.type)} }} }}"
 
@@ -253,7 +260,7 @@ def test_assessments_are_for_those_above_a_person(house: House, who: str, day: s
 
 def test_what_became_of_a_deal_in_other_hands_is_not_told_in_hindsight(house: House) -> None:
     query = f"""{{ snapshot(validAt: "{BEFORE}", knownAt: "now") {{ deal(id: "handed") {{
-        owner timeline {{ event {{ summary }} payload }} }} }} }}"""
+        owner timeline {{ nodes {{ event {{ summary }} payload }} }} }} }} }}"""
     of_ann = house.http("ann").post("/graphql", json={"query": query})
     assert "quote of handed" in of_ann.text
     assert "after handed over" not in of_ann.text
@@ -268,7 +275,7 @@ def test_a_former_report_is_told_of_no_more(house: House) -> None:
 
 
 def test_attested_events_cannot_be_left_out_to_see_more(house: House) -> None:
-    query = "{ snapshot(witnessedOnly: true) { deals { nodes { id } } } }"
+    query = "{ snapshot(witnessedOnly: true) { deals { nodes { dealId } } } }"
     for who in ("ann", "mia"):
         assert house.as_(who).refusal(query)["extensions"]["code"] == "forbidden"
     for who in ("una", "otto", "ada"):
@@ -284,7 +291,7 @@ def test_a_diff_holds_the_deals_that_were_in_scope_at_either_end(house: House, w
     assert isinstance(query, GraphQLObjectType)
     assert isinstance(changed, GraphQLObjectType)
     changes = selection(changed.fields["changes"].type)
-    ends = {"from": f'"{BEFORE}"', "to": f'"{AFTER}"', "every": "MONTH"}
+    ends = {"from": f'"{BEFORE}"', "to": f'"{AFTER}"', "every": '"month"'}
     text = "".join(
         house.http(who).post("/graphql", json={"query": f"{{ {part} }}"}).text
         for part in (
@@ -311,23 +318,24 @@ def test_a_diff_holds_the_deals_that_were_in_scope_at_either_end(house: House, w
 @pytest.mark.parametrize("who", ["ann", "mia", "zoe"])
 def test_a_line_tells_at_each_day_what_a_snapshot_of_that_day_tells(house: House, who: str) -> None:
     told = house.as_(who).ask(
-        f"""{{ forecastSeries(from: "{BEFORE}", to: "{AFTER}", every: MONTH, period: "{PERIOD}",
-            measures: ["claimed", "called"]) {{ day measure amount }} }}"""
-    )["forecastSeries"]
+        f"""{{ forecastSeries(from: "{BEFORE}", to: "{AFTER}", every: "month", period: "{PERIOD}",
+            measures: "claimed,called") {{
+            nodes {{ day measure amountExact }} }} }}"""
+    )["forecastSeries"]["nodes"]
     for day in (BEFORE, AFTER):
         cells = house.as_(who).ask(
             snapshot(day, f'forecast(period: "{PERIOD}") {{ cells {{ measure amount }} }}')
         )["snapshot"]["forecast"]["cells"]
         for measure in ("claimed", "called"):
             points = [each for each in told if each["day"] == day and each["measure"] == measure]
-            found = sum((Decimal(each["amount"]) for each in points), Decimal(0))
+            found = sum((Decimal(each["amountExact"]) for each in points), Decimal(0))
             assert found == amount(cells, measure), (day, measure)
 
 
 # --- as if it did not exist ---------------------------------------------------------------------
 
 BY_ID = [
-    'deal(id: "ID") { id }',
+    'deal(id: "ID") { dealId }',
     'postMortem(deal: "ID")',
 ]
 
@@ -354,9 +362,9 @@ def test_a_cursor_of_somebody_else_shows_no_more(house: House) -> None:
     cursor, basis = told["deals"]["pageInfo"]["endCursor"], told["basis"]
     at = f'asOf: "{basis["validAt"]}", horizon: "{basis["horizon"]}"'
     found = house.as_("ann").ask(
-        f'{{ snapshot({at}) {{ deals(after: "{cursor}") {{ nodes {{ id }} }} }} }}'
+        f'{{ snapshot({at}) {{ deals(after: "{cursor}") {{ nodes {{ dealId }} }} }} }}'
     )["snapshot"]["deals"]["nodes"]
-    assert {node["id"] for node in found} <= deals_seen("ann", BEFORE)
+    assert {node["dealId"] for node in found} <= deals_seen("ann", BEFORE)
 
 
 # --- the buyer's people -------------------------------------------------------------------------
@@ -377,7 +385,7 @@ def test_numbers_of_an_analyst_are_those_of_everybody(house: House) -> None:
     query = snapshot(BEFORE, f"""forecast(period: "{PERIOD}", groupBy: ["owner", "gate"]) {{
         cells {{ measure category amount deals }}
         groups {{ key {{ value }} cells {{ measure category amount }} }} }}
-        deals {{ nodes {{ id standsAt evidencedCategory weightPercent }} }}""")  # fmt: skip
+        deals {{ nodes {{ dealId standsAt evidencedCategory weightPercent }} }}""")  # fmt: skip
     assert house.as_("una").ask(query) == house.as_("ada").ask(query)
 
 
@@ -387,7 +395,7 @@ def test_numbers_of_an_analyst_are_those_of_everybody(house: House) -> None:
 def test_an_importer_reads_nothing(house: House) -> None:
     client = house.as_("imp")
     for query in (
-        snapshot(BEFORE, "deals { nodes { id } }"),
+        snapshot(BEFORE, "deals { nodes { dealId } }"),
         snapshot(BEFORE, "basis { horizon }"),
     ):
         assert client.refusal(query)["extensions"]["code"] == "forbidden"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -32,8 +31,8 @@ RECIPES = {
 NEEDS = {
     "pandas": "pandas", "polars": "polars", "duckdb": "duckdb", "dlt": "dlt", "gql": "gql",
 }  # fmt: skip
-PYTHON = os.environ.get("BI_TOOLS_PYTHON", sys.executable)
-"""An interpreter that has the tools: they need not share an environment with the ledger."""
+PYTHONS = (sys.executable, str(Path(__file__).parents[2] / ".venv-bi" / "bin" / "python"))
+"""Interpreters that may have the tools: not all can share an environment with the ledger."""
 
 EXPECTED = {"pandas": "rep1", "polars": "rep1", "duckdb": "rep1", "dlt": "duckdb", "gql": "rep1"}
 
@@ -55,23 +54,25 @@ def environment(empty_settings: Settings) -> Iterator[dict[str, str]]:
         }
 
 
-def has(module: str) -> bool:
-    """Whether the interpreter of the tools has a module."""
-    asked = [PYTHON, "-c", f"import {module}"]
-    return subprocess.run(asked, capture_output=True, check=False).returncode == 0
+def having(module: str) -> str:
+    """An interpreter that has a module."""
+    for python in filter(os.path.exists, PYTHONS):
+        asked = [python, "-c", f"import {module}"]
+        if subprocess.run(asked, capture_output=True, check=False).returncode == 0:
+            return python
+    pytest.skip(f"{module} is not installed: run scripts/bi_tools")
 
 
 @pytest.mark.parametrize("name", [name for name in RECIPES if name in NEEDS])
 def test_a_recipe_runs_as_it_stands_on_the_page(
     environment: dict[str, str], tmp_path: Path, name: str
 ) -> None:
-    if not has(NEEDS[name]):
-        pytest.skip(f"{NEEDS[name]} is not installed where {PYTHON} is")
+    python = having(NEEDS[name])
     script = tmp_path / "recipe.py"
     script.write_text(RECIPES[name], encoding="utf-8")
     for _ in range(2):  # the second time there is nothing new, or a file is there already
         done = subprocess.run(
-            [PYTHON, str(script)],
+            [python, str(script)],
             cwd=tmp_path,
             env={**environment, "HOME": str(tmp_path), "DLT_DATA_DIR": str(tmp_path / "dlt")},
             capture_output=True,
@@ -86,9 +87,8 @@ def test_a_recipe_runs_as_it_stands_on_the_page(
 def test_ariadne_codegen_makes_a_client_of_the_shipped_documents(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
-    command = shutil.which("ariadne-codegen", path=f"{Path(PYTHON).parent}:{os.environ['PATH']}")
-    if command is None:
-        pytest.skip("ariadne-codegen is not installed")
+    python = having("ariadne_codegen")
+    command = Path(python).with_name("ariadne-codegen")
     (tmp_path / "pyproject.toml").write_text(RECIPES["ariadne-codegen"], encoding="utf-8")
     bearer = {"Authorization": f"Bearer {environment['QLEDGER_TOKEN']}"}
     schema = httpx.get(f"{environment['QLEDGER_URL']}/schema.graphql", headers=bearer)
@@ -104,9 +104,8 @@ def test_ariadne_codegen_makes_a_client_of_the_shipped_documents(
         "answer = asyncio.run(client.deals(as_of='2026-06-30'))\n"
         "print(answer.deal_rows.total_count)\n"
     )
-    python = Path(command).with_name("python")
     done = subprocess.run(
-        [str(python), "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True,
+        [python, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True,
         check=False, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

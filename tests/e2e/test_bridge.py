@@ -17,12 +17,15 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 import httpx
 import orjson
 import pytest
+from graphql import GraphQLObjectType
 
+from api.graphql.schema import schema
 from ledger.store.ledger import Ledger
 from tests.e2e import worked
 from tests.e2e.asking import Client
@@ -245,26 +248,92 @@ def test_flat_rows_for_bi(client: Client) -> None:
     found = client.ask(
         """{
             bridgeRows(from: "2025-01-31", to: "2025-03-31", period: "2025-Q1",
-                       groupBy: ["owner"]) { key1 key2 step amount currency deals basisPosition }
-            forecastSeries(from: "2025-03-30", to: "2025-03-31", every: DAY, period: "2025-Q1",
-                           measures: ["claimed"], groupBy: ["owner"]) {
-                day key1 measure category amount currency deals
+                       groupBy: "owner") {
+                totalCount nodes { key1 key2 step amountExact currency deals basisPosition }
+                groupBy(fields: ["step"]) { step count sumAmountExact sumDeals } }
+            forecastSeries(from: "2025-03-30", to: "2025-03-31", every: "day", period: "2025-Q1",
+                           measures: "claimed", groupBy: "owner", category: "best_case") {
+                totalCount nodes { day key1 measure category amount amountExact currency deals
+                                   asOf basisPosition }
             }
         }"""
     )
     ends = [
-        (row["key1"], row["step"], row["amount"])
-        for row in found["bridgeRows"]
+        (row["key1"], row["step"], row["amountExact"])
+        for row in found["bridgeRows"]["nodes"]
         if row["step"] in {"opening", "closing"}
     ]
     assert ends == [
         ("ann", "opening", "141000.55"), ("ann", "closing", "42000.60"),
         ("bob", "opening", "95000.00"), ("bob", "closing", "60000.00"),
     ]  # fmt: skip
-    best = [row for row in found["forecastSeries"] if row["category"] == "best_case"]
-    assert [(row["day"], row["key1"], row["amount"]) for row in best] == [
-        ("2025-03-30", "bob", "60000.00"), ("2025-03-31", "bob", "60000.00"),
+    assert found["bridgeRows"]["totalCount"] == len(found["bridgeRows"]["nodes"])
+    sums = {row["step"]: row["sumAmountExact"] for row in found["bridgeRows"]["groupBy"]}
+    opening, closing = (Decimal(sums.pop(end)) for end in ("opening", "closing"))
+    assert opening + sum(map(Decimal, sums.values())) == closing
+    best = found["forecastSeries"]["nodes"]
+    assert [(row["day"], row["key1"], row["amountExact"], row["amount"]) for row in best] == [
+        ("2025-03-30", "bob", "60000.00", 60000.0), ("2025-03-31", "bob", "60000.00", 60000.0),
     ]  # fmt: skip
+    assert found["forecastSeries"]["totalCount"] == 2
+    assert best[1]["asOf"] == "2025-03-31T23:59:59.999999Z"
+
+
+PAGED = """query($first: Int!, $after: String, $bridgeAfter: String) {
+    bridgeRows(from: "2025-01-31", to: "now", period: "2025-Q1", groupBy: "owner",
+               first: $first, after: $bridgeAfter, orderBy: "-amount") {
+        nodes { step key1 line amountExact fromPosition basisPosition basisKnownAt }
+        pageInfo { hasNextPage endCursor } totalCount basis { horizon } }
+    forecastSeries(from: "2025-03-01", to: "2025-03-31", every: "week", period: "2025-Q1",
+                   groupBy: "owner", first: $first, after: $after) {
+        nodes { day key1 category measure amountExact basisPosition asOf basisKnownAt }
+        pageInfo { hasNextPage endCursor } totalCount basis { horizon } }
+}"""
+
+
+def test_pages_of_bridges_and_series_read_the_ledger_of_the_first_one(
+    fresh: Qledger, ledger: Ledger
+) -> None:
+    worked.write(ledger)
+    with fresh.serving() as (_process, address), httpx.Client(base_url=address) as http:
+        client = Client(http)
+        whole = client.ask(PAGED, first=10_000)
+        found: dict[str, list[Any]] = {"bridgeRows": [], "forecastSeries": []}
+        page, last = client.ask(PAGED, first=3), dict[str, str]()
+        for number in range(200):
+            for root in found:
+                found[root] += page[root]["nodes"]
+            if not any(page[root]["pageInfo"]["hasNextPage"] for root in found):
+                break
+            ledger.import_events([worked.opened(f"N{number}", "ann", "2025-03-30", None)])
+            cursors = {root: page[root]["pageInfo"]["endCursor"] for root in found}
+            after, bridge_after = (
+                cursors[root] or last[root]  # beyond the last page there is nothing more
+                for root in ("forecastSeries", "bridgeRows")
+            )
+            last |= {"forecastSeries": after, "bridgeRows": bridge_after}
+            page = client.ask(PAGED, first=3, after=after, bridgeAfter=bridge_after)
+        for root, rows in found.items():
+            then = {"basisKnownAt": ""}  # it was another now
+            assert [row | then for row in rows] == [row | then for row in whole[root]["nodes"]]
+            assert len({row["basisPosition"] for row in rows}) == 1
+        moved = PAGED.replace('"-amount"', '"amount"')
+        code = client.refusal(moved, first=3, bridgeAfter=last["bridgeRows"])["extensions"]["code"]
+        assert code == "cursor-of-other-arguments"
+
+
+def test_rows_of_bridges_and_series_are_scalars_that_bi_tools_know() -> None:
+    kinds = {"ID", "String", "Int", "Float", "Boolean", "DateTime", "Date"}
+    for name in ("BridgeRow", "ForecastPoint"):
+        row = schema._schema.type_map[name]
+        assert isinstance(row, GraphQLObjectType)
+        assert {str(field.type).rstrip("!") for field in row.fields.values()} <= kinds
+        assert {"basisPosition", "basisKnownAt", "basisRules", "asOf"} <= set(row.fields)
+    query = schema._schema.query_type
+    assert query is not None
+    for root in ("bridgeRows", "forecastSeries"):
+        arguments = {str(each.type).rstrip("!") for each in query.fields[root].args.values()}
+        assert arguments <= kinds | {"AsOfTime", "BigInt"}
 
 
 def test_the_tables_give_the_same_bytes(fresh: Qledger, ledger: Ledger) -> None:

@@ -48,8 +48,8 @@ def data(answer: httpx.Response) -> dict[str, Any]:
 
 
 ASKED: dict[str, dict[str, Any]] = {
-    "bridge-v1": {"from": "2025-02-28", "to": worked.END},
-    "series-v1": {"from": "2025-01-31", "to": worked.END},
+    "bridge-v2": {"from": "2025-02-28", "to": worked.END},
+    "series-v2": {"from": "2025-01-31", "to": worked.END},
     "gates-v1": {"deal": "A"},
 }
 """The variables without which a document cannot be asked."""
@@ -110,7 +110,7 @@ def test_only_what_nothing_later_can_change_is_immutable(http: httpx.Client) -> 
     for name, variables, immutable in (
         ("deals-v1", {"asOf": at, "horizon": "20"}, True),
         ("deals-v1", {"asOf": "pos:20"}, True),
-        ("findings-v1", {"asOf": "pos:20"}, True),
+        ("findings-v2", {"asOf": "pos:20"}, True),
         ("deals-v1", {"asOf": at}, False),
         ("deals-v1", {"asOf": worked.END, "horizon": "20"}, False),
         ("deals-v1", {"horizon": "20"}, False),
@@ -161,9 +161,9 @@ def test_a_variable_that_a_document_does_not_take_is_refused(http: httpx.Client)
 
 
 def test_a_bridge_is_pinned_to_a_horizon(http: httpx.Client) -> None:
-    asked = {**ASKED["bridge-v1"], "horizon": "5"}
-    rows = data(by_name(http, "bridge-v1", **asked))["bridgeRows"]
-    assert {row["basisPosition"] for row in rows} == {"5"}
+    asked = {**ASKED["bridge-v2"], "horizon": "5"}
+    rows = data(by_name(http, "bridge-v2", **asked))["bridgeRows"]["nodes"]
+    assert {row["basisPosition"] for row in rows} == {row["fromPosition"] for row in rows} == {5}
 
 
 def test_a_mutation_by_get_records_nothing(http: httpx.Client) -> None:
@@ -222,9 +222,9 @@ def test_what_is_no_question_is_no_document(
 def test_the_schema_and_the_columns_are_there_to_read(http: httpx.Client) -> None:
     assert http.get("/schema.graphql").text == schema.as_str()
     tables = http.get("/api/columns.json").json()["tables"]
-    assert {"deals", "gates", "criteria", "evidence", "forecast", "events"} == {
-        table["name"] for table in tables
-    }
+    exported = {"deals", "gates", "criteria", "evidence", "forecast", "events"}
+    assert exported == {table["name"] for table in tables if table["exported"]}
+    assert {"bridges", "points"} == {table["name"] for table in tables if not table["exported"]}
     for table in tables:
         assert [column["name"] for column in table["columns"]][-4:] == [
             "as_of", "basis_known_at", "basis_position", "basis_rules",

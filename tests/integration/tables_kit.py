@@ -14,6 +14,7 @@ from psycopg import Connection
 
 from ledger.domain.times import format_instant, parse_instant
 from projections.fold.states import FOREVER, DealState, Entry, Learned, Rectangle
+from projections.tables.accounts import Balance
 from projections.tables.rows import month_of
 from projections.tables.sides import Side, on
 
@@ -102,16 +103,17 @@ def openings_kept(
     connection: Connection[Any], side: Side
 ) -> Mapping[tuple[date, datetime], Balances]:
     """The openings in the tables."""
-    found: defaultdict[tuple[date, datetime], Balances] = defaultdict(dict)
-    for month, at, *key, amount, deals in connection.execute(
-        on(
-            side,
-            "SELECT month, at, measure, owner, currency, category, amount, deals"
-            " FROM {side}.forecast_opening",
-        )
-    ):
-        assert tuple(key) not in found[month, at]
-        found[month, at][tuple(key)] = (amount, deals)
+    rows = connection.execute(
+        on(side, "SELECT month, at, size, accounts::text FROM {side}.forecast_opening")
+    )
+    found: dict[tuple[date, datetime], Balances] = {}
+    for month, at, size, accounts in rows:
+        found[month, at] = {
+            (measure, owner, currency, category): held
+            for (owner, currency), lines in Balance(accounts).holders()
+            for (measure, category), held in lines.items()
+        }
+        assert len(found[month, at]) == size
     return found
 
 

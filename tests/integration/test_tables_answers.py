@@ -25,6 +25,7 @@ from projections.fold.states import DealState, Learned
 from projections.forecast import MEASURES, Directory
 from projections.projector import Projector
 from projections.reader import LogReader
+from projections.scope import Scope
 from projections.series import Axis, Every, series
 from projections.tables import openings, stabbing
 from projections.tables.columns import Shape
@@ -106,6 +107,32 @@ def test_a_forecast_from_the_tables_is_the_one_folded_from_the_log(
         by_tables += asked.made_from is MadeFrom.TABLES
         assert orjson.dumps(answer) == orjson.dumps(folded.forecast(period, group_by).as_dict())
     assert by_tables == 60
+
+
+@pytest.mark.parametrize("seed", [4, 5])
+def test_a_forecast_in_scope_is_read_from_the_tables_where_no_knowledge_is_left_out(
+    ledger: Ledger, connection: Connection[Any], seed: int
+) -> None:
+    ledger.import_events(story(seed, 6, 120, one_zone=True))
+    head = project(connection)
+    owned = "SELECT DISTINCT owner FROM qledger_a.deal_state WHERE owner IS NOT NULL ORDER BY 1"
+    owners = [owner for (owner,) in connection.execute(owned)]
+    random = Random(seed)
+    for number in range(48):
+        valid_at, known_at = (
+            datetime(2025, 10, 1, tzinfo=UTC) + timedelta(hours=random.randrange(24 * 300))
+            for _ in range(2)
+        )
+        basis = Basis(valid_at, valid_at if number % 3 == 0 else known_at, head)
+        scope = Scope(frozenset(random.sample(owners, number % 3)))
+        group_by = GROUPINGS[number % len(GROUPINGS)]
+        asked, folded = book(connection, basis), book(connection, basis, by_tables=False)
+        asked.scope = folded.scope = scope
+        period = asked.period(random.choice(["2026-Q1", "2026-Q2", "2026-02", "2026"]))
+        answer = asked.forecast(period, group_by).as_dict()
+        exact = basis.known_at <= basis.valid_at
+        assert asked.made_from is (MadeFrom.TABLES if exact else MadeFrom.LOG)
+        assert orjson.dumps(answer) == orjson.dumps(folded.forecast(period, group_by).as_dict())
 
 
 @pytest.mark.parametrize("axis", list(Axis))
@@ -267,7 +294,7 @@ def test_an_answer_sees_one_state_of_the_tables_while_they_change(
         assert tables is not None
         other.execute("DELETE FROM qledger_a.deal_state")
         other.execute("DELETE FROM qledger_a.forecast_entry")
-        tally = tally_from_tables(tables, basis, QUARTER, (), Directory())
+        tally = tally_from_tables(tables, basis, QUARTER, Shape.of(()), Directory())
         assert tally.deals == 1
 
 
@@ -350,7 +377,7 @@ def test_a_forecast_reads_by_index_only(planned: Planned, period: str) -> None:
                                                         "deal_state_hindsight"}),
     ):  # fmt: skip
         used.clear()
-        tally = tally_from_tables(planned, basis, asked, group_by, Directory())
+        tally = tally_from_tables(planned, basis, asked, Shape.of(group_by), Directory())
         assert tally.deals
         assert tally.without_amount
         assert read | {"deal_state_incomplete"} == used

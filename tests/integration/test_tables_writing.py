@@ -258,6 +258,10 @@ def day_at(number: float) -> datetime:
 
 # --- checks --------------------------------------------------------------------------------------
 
+_SET_ACCOUNTS = (
+    "UPDATE {side}.forecast_opening"
+    " SET accounts = jsonb_set(accounts::jsonb, '{holders,0,%s,0}', '%s')"
+)
 TAMPERING = [
     ("UPDATE {side}.deal_state SET known_to = '9999-12-31Z' WHERE valid_from = known_from",
      "states-overlap"),
@@ -267,12 +271,12 @@ TAMPERING = [
      "entries-broken"),
     ("UPDATE {side}.forecast_entry SET amount_after = amount_after + 1", "trial-balance"),
     ("UPDATE {side}.deal_state SET amount = amount + 1", "trial-balance"),
-    ("UPDATE {side}.forecast_opening SET amount = amount + 0.000001 WHERE measure = 'weighted'",
+    ("UPDATE {side}.forecast_opening SET accounts = (accounts::jsonb #- '{holders,0}')::json",
      "opening-differs"),
-    ("UPDATE {side}.forecast_opening SET deals = deals + 1", "opening-differs"),
-    ("DELETE FROM {side}.forecast_opening WHERE measure = 'claimed'", "opening-differs"),
-    ("INSERT INTO {side}.forecast_opening SELECT * FROM {side}.forecast_opening",
-     "opening-differs"),
+    (_SET_ACCOUNTS % ("4", "7"), "opening-differs"),
+    (_SET_ACCOUNTS % ("3", '"1"'), "opening-differs"),
+    ("UPDATE {side}.forecast_opening SET size = size + 1", "opening-differs"),
+    ("UPDATE {side}.forecast_opening SET at = at + interval '1 hour'", "opening-differs"),
 ]  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from packaging.version import Version
 
 ROOT = Path(__file__).parents[2]
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+LOCKS = [LOCK, (ROOT / "tests" / "bi_tools" / "requirements.lock").read_text(encoding="utf-8")]
 PIN = re.compile(
     r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^ \\]+)(?P<marker> ;[^\\]*)?", re.MULTILINE
 )
@@ -25,8 +26,8 @@ def declared() -> list[Requirement]:
     return [Requirement(line) for line in lines]
 
 
-def pinned() -> dict[str, Version]:
-    return {canonicalize_name(pin["name"]): Version(pin["version"]) for pin in PIN.finditer(LOCK)}
+def pinned(lock: str = LOCK) -> dict[str, Version]:
+    return {canonicalize_name(pin["name"]): Version(pin["version"]) for pin in PIN.finditer(lock)}
 
 
 @pytest.mark.parametrize("requirement", declared(), ids=lambda requirement: requirement.name)
@@ -35,15 +36,17 @@ def test_what_is_declared_is_pinned_within_its_range(requirement: Requirement) -
     assert requirement.specifier.contains(version, prereleases=True)
 
 
-def test_every_pin_has_a_hash() -> None:
-    lines = [line for line in LOCK.splitlines() if line and not line.lstrip().startswith("#")]
+@pytest.mark.parametrize("lock", LOCKS, ids=["ledger", "bi_tools"])
+def test_every_pin_has_a_hash(lock: str) -> None:
+    lines = [line for line in lock.splitlines() if line and not line.lstrip().startswith("#")]
     pins = "\n".join(lines).replace("\\\n", " ").splitlines()
-    assert len(pins) == len(pinned())
+    assert len(pins) == len(pinned(lock))
     for pin in pins:
         assert re.match(r"\S+==\S+ .*--hash=sha256:[0-9a-f]{64}", pin), pin
 
 
-def test_there_is_no_address_and_no_option() -> None:
-    assert "://" not in LOCK
-    assert "file:/" not in LOCK
-    assert not re.search(r"^-", LOCK, re.MULTILINE)
+@pytest.mark.parametrize("lock", LOCKS, ids=["ledger", "bi_tools"])
+def test_there_is_no_address_and_no_option(lock: str) -> None:
+    assert "://" not in lock
+    assert "file:/" not in lock
+    assert not re.search(r"^-", lock, re.MULTILINE)

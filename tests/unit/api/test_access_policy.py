@@ -17,12 +17,12 @@ from projections.scope import EVERYTHING
 from tests.unit.domain.builders import at
 
 PAGE = Path(__file__).parents[3] / "docs" / "access.md"
-READ, EVENTS, EXPORT, WRITE, IMPORT, ADMINISTER = Operation
+READ, EVENTS, EXPORT, WRITE, IMPORT, ADMINISTER, OBSERVE = Operation
 EXPECTED = {
     Role.REP: {READ, EXPORT, WRITE},
     Role.MANAGER: {READ, EXPORT, WRITE},
-    Role.ANALYST: {READ, EXPORT},
-    Role.AUDITOR: {READ, EVENTS, EXPORT},
+    Role.ANALYST: {READ, EXPORT, OBSERVE},
+    Role.AUDITOR: {READ, EVENTS, EXPORT, OBSERVE},
     Role.IMPORTER: {IMPORT},
     Role.ADMIN: set(Operation),
 }

@@ -191,7 +191,10 @@ spelt = st.one_of(
 HORIZONS = st.one_of(st.none(), st.integers(0, 5))
 
 
-@given(st.builds(AsOf, spelt, spelt, spelt, HORIZONS, st.booleans(), under=st.none()))
+NOTHING = st.none()
+
+
+@given(st.builds(AsOf, spelt, spelt, spelt, HORIZONS, st.booleans(), NOTHING, min_position=NOTHING))
 def test_a_basis_given_back_in_full_is_the_same_basis(asked: AsOf) -> None:
     basis = basis_of(asked)
     facts: dict[str, Any] = basis.as_dict()
@@ -219,3 +222,23 @@ def test_what_is_no_position_is_no_horizon(text: str) -> None:
 def test_a_day_is_over_at_its_last_microsecond() -> None:
     next_day = basis_of(AsOf("2026-04-01T00:00:00Z")).valid_at
     assert next_day - basis_of(AsOf("2026-03-31")).valid_at == MICROSECOND
+
+
+@pytest.mark.parametrize("asked", [AsOf(), AsOf("2026-01-06"), AsOf(horizon=4), AsOf("pos:4")])
+def test_a_position_that_must_be_seen_is_no_part_of_the_basis(asked: AsOf) -> None:
+    seen = asked._replace(min_position=4)
+    assert basis_of(seen) == basis_of(asked)
+    assert seen.times == asked.times
+
+
+@pytest.mark.parametrize(
+    ("asked", "code"),
+    [
+        (AsOf(min_position=6), "position-not-reached"),
+        (AsOf(horizon=4, min_position=5), "horizon-before-min-position"),
+        (AsOf("pos:4", min_position=5), "horizon-before-min-position"),
+        (AsOf("2026-01-06", known_at="pos:4", min_position=5), "horizon-before-min-position"),
+    ],
+)
+def test_a_position_that_would_not_be_seen_is_refused(asked: AsOf, code: str) -> None:
+    assert refusal(asked).code == code

@@ -10,6 +10,7 @@ import strawberry
 from graphql import (
     GraphQLEnumType,
     GraphQLInputObjectType,
+    GraphQLInterfaceType,
     GraphQLObjectType,
     GraphQLSchema,
     print_type,
@@ -34,9 +35,9 @@ def things() -> Iterator[tuple[str, Any]]:
         yield name, kind
         if isinstance(kind, GraphQLEnumType):
             yield from ((f"{name}.{value}", each) for value, each in kind.values.items())
-        if isinstance(kind, GraphQLObjectType | GraphQLInputObjectType):
+        if isinstance(kind, GraphQLObjectType | GraphQLInterfaceType | GraphQLInputObjectType):
             yield from ((f"{name}.{field}", each) for field, each in kind.fields.items())
-        if isinstance(kind, GraphQLObjectType):
+        if isinstance(kind, GraphQLObjectType | GraphQLInterfaceType):
             for field, each in kind.fields.items():
                 for argument, taken in each.args.items():
                     yield f"{name}.{field}({argument})", taken
@@ -44,6 +45,10 @@ def things() -> Iterator[tuple[str, Any]]:
 
 def test_everything_in_the_schema_is_explained() -> None:
     assert not [name for name, thing in things() if not (thing.description or "").strip()]
+
+
+def test_directives_are_explained_too() -> None:
+    assert not [each.name for each in GRAPHQL.directives if not (each.description or "").strip()]
 
 
 def test_there_is_one_command_for_every_event_that_a_stream_can_hold() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,8 +16,9 @@ from api.door import Door
 from api.http.app import create_app
 from api.http.hosts import Hosts
 from api.http.server import _listening
+from ledger.config import Settings
 
-NOBODY: Any = None
+NOBODY: Any = SimpleNamespace(settings=Settings(), url="", do=None)
 """Who is behind the door: what gets through fails."""
 
 BODY = b'{"query": "{ __typename }"}'
@@ -53,9 +55,19 @@ def said(scope: Scope, received: Message) -> list[Message]:
     return heard
 
 
-@pytest.mark.parametrize("origin", [b"https://evil.example", b"http://127.0.0.1:8000", None])
-@pytest.mark.parametrize("protocol", ["graphql-transport-ws", "graphql-ws"])
-def test_a_socket_is_closed_before_it_is_heard(origin: bytes | None, protocol: str) -> None:
+@pytest.mark.parametrize(
+    ("origin", "protocol"),
+    [
+        (b"https://evil.example", "graphql-transport-ws"),
+        (b"http://127.0.0.1:8001", "graphql-transport-ws"),
+        (b"null", "graphql-transport-ws"),
+        (b"http://127.0.0.1:8000", "graphql-ws"),
+        (None, "graphql-ws"),
+    ],
+)
+def test_a_socket_of_another_origin_or_protocol_is_closed_before_it_is_heard(
+    origin: bytes | None, protocol: str
+) -> None:
     headers = [] if origin is None else [(b"origin", origin)]
     scope = {"type": "websocket", "scheme": "ws", "subprotocols": [protocol], "headers": headers}
     heard = said(scope, {"type": "websocket.connect"})

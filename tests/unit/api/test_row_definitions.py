@@ -15,7 +15,7 @@ from api.export.pipe import CHUNK_BYTES, CHUNKS_MAX, Pipe
 from api.graphql.documents import rests_on_its_bases, shipped
 from api.graphql.schema import schema
 from api.http.caching import is_fresh, is_pinned
-from projections.rows.catalogue import TABLES, catalogue
+from projections.rows.catalogue import ASKED_ONLY, TABLES, catalogue
 from projections.rows.definition import BASIS_COLUMNS, Table, camel
 
 GRAPHQL: GraphQLSchema = schema._schema
@@ -30,7 +30,7 @@ def fields_of(table: Table) -> Any:
     return kind.fields
 
 
-@pytest.mark.parametrize("table", TABLES.values(), ids=lambda table: table.name)
+@pytest.mark.parametrize("table", [*TABLES.values(), *ASKED_ONLY], ids=lambda table: table.name)
 def test_a_definition_holds_together(table: Table) -> None:
     names = [column.name for column in table.columns]
     assert len(set(names)) == len(names)
@@ -70,9 +70,27 @@ def test_arguments_of_a_root_are_scalars_and_none_is_required(table: Table) -> N
         assert str(argument.type) in {*KNOWN_TO_BI, "AsOfTime", "BigInt"}
 
 
+@pytest.mark.parametrize("table", ASKED_ONLY, ids=lambda table: table.name)
+def test_what_is_asked_over_graphql_alone_is_as_the_catalogue_says(table: Table) -> None:
+    query = GRAPHQL.query_type
+    assert query is not None
+    root = query.fields[camel(table.root)]
+    assert {camel(each.name) for each in table.arguments} < set(root.args)
+    connection = get_named_type(root.type)
+    assert isinstance(connection, GraphQLObjectType)
+    assert "exportUrl" not in connection.fields
+    row = get_named_type(connection.fields["nodes"].type)
+    assert isinstance(row, GraphQLObjectType)
+    assert {name: str(field.type).rstrip("!") for name, field in row.fields.items()} == {
+        camel(column.name): str(column.kind) for column in table.columns
+    }
+
+
 def test_the_catalogue_says_of_every_column_what_it_is() -> None:
+    tables = {**TABLES, **{table.name: table for table in ASKED_ONLY}}
     for told in catalogue()["tables"]:
-        table = TABLES[told["name"]]
+        table = tables[told["name"]]
+        assert told["exported"] is (told["name"] in TABLES)
         assert [each["name"] for each in told["columns"]] == list(table.index)
         assert all(each["role"] in {"dimension", "measure"} for each in told["columns"])
         assert all((each["role"] == "measure") is (each["aggregation"] in {"sum", "mean"})

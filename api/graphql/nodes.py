@@ -1,0 +1,103 @@
+"""What ids name, at one basis.
+
+Law: what is not there and what is not for the one who asks to see are the same: null. Which of our
+ids it was, is not told. Flat rows have no such ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any
+
+import strawberry
+
+from api.graphql.deals import Deal
+from api.graphql.directory import Account, Person, person_of
+from api.graphql.identity import Node, NodeId
+from api.graphql.opener import Opener
+from api.graphql.practice import PlaybookVersion
+from api.graphql.types import LedgerEvent
+from ledger.domain.errors import InvalidInput
+from projections.book import Book
+from projections.deals import deal_page
+from projections.directory import account_rows, people_rows
+from projections.identified import event_at
+from projections.playbooks import playbook_list
+
+IDS_MAX = 100
+DIGITS_MAX = 18
+
+NodeIdArgument = Annotated[
+    strawberry.ID, strawberry.argument(description="What a field id gave, at whatever basis.")
+]
+NodeIdsArgument = Annotated[
+    list[strawberry.ID],
+    strawberry.argument(description=f"What fields id gave; at most {IDS_MAX}."),
+]
+
+
+async def nodes_at(opener: Opener, ids: Sequence[strawberry.ID]) -> list[Node | None]:
+    """What some ids name at the basis of a snapshot, in their order.
+
+    Args:
+        opener: of the snapshot.
+        ids: what fields `id` gave.
+
+    Raises:
+        InvalidInput: `too-many-ids`; `invalid-node-id` for what cannot be an id of this ledger.
+    """
+    if len(ids) > IDS_MAX:
+        raise InvalidInput("too-many-ids", f"at most {IDS_MAX} ids", where="ids")
+    named = [_read(str(each)) for each in ids]
+
+    def found(book: Book) -> list[Any]:
+        return [_FACTS[each.type_name](book, each.key) for each in named]
+
+    facts = await opener.ask(found)
+    return [
+        None if told is None else _SHOWN[each.type_name](opener, told)
+        for each, told in zip(named, facts, strict=True)
+    ]
+
+
+def _read(text: str) -> NodeId:
+    found = NodeId.read(text)
+    if found is None or found.type_name not in _FACTS:
+        raise InvalidInput(
+            "invalid-node-id",
+            "no id of this ledger",
+            where="id",
+            hint="give what a field id gave; a deal by its id in the CRM is snapshot.deal",
+        )
+    return found
+
+
+def _event(book: Book, key: str) -> Any:
+    is_position = key.isascii() and key.isdecimal() and len(key) <= DIGITS_MAX
+    return event_at(book, int(key)) if is_position and str(int(key)) == key else None
+
+
+def _version(book: Book, key: str) -> Any:
+    return next((each for each in playbook_list(book)["versions"] if each["label"] == key), None)
+
+
+def _only(rows: Sequence[Any]) -> Any:
+    return rows[0] if rows else None
+
+
+_FACTS: Mapping[str, Callable[[Book, str], Any]] = {
+    Deal.__name__: lambda book, key: _only(deal_page(book, only=key)),
+    LedgerEvent.__name__: _event,
+    Person.__name__: lambda book, key: _only(people_rows(book, only=key)),
+    Account.__name__: lambda book, key: _only(account_rows(book, only=key)),
+    PlaybookVersion.__name__: _version,
+}
+"""Type -> what is told of one thing of it; None where it is not there."""
+
+_SHOWN: Mapping[str, Callable[[Opener, Any], Node]] = {
+    Deal.__name__: Deal.of,
+    LedgerEvent.__name__: lambda _opener, facts: LedgerEvent.of(facts),
+    Person.__name__: lambda _opener, facts: person_of(facts),
+    Account.__name__: lambda _opener, facts: Account.of(facts),
+    PlaybookVersion.__name__: PlaybookVersion.at,
+}

@@ -1,0 +1,156 @@
+"""Pages of deals as JSON that PostgreSQL writes: no object a cell is made on the way.
+
+Law: the bytes are those that the rows of `answering` come to as JSON: numbers with a point are
+spelt as Python spells them, which is checked of every one; where one might not be, there is no
+page. As in `served`, a statement is put together from constants alone; so cells have the names of
+their fields, and there is no page where one is asked for under another name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, LiteralString, NamedTuple, TypeAlias
+
+from projections.book import Book, MadeFrom
+from projections.rows.answering import PageWanted
+from projections.rows.asking import Question
+from projections.rows.deals import DEALS
+from projections.rows.definition import Kind, Source, camel
+from projections.rows.served import CELLS, SESSION, Asked
+from projections.tables.serving import Tables
+
+INT_MAX = 2**31 - 1
+_TYPENAME: LiteralString = "__typename"
+
+_EXACT: Final[Mapping[str, LiteralString]] = {
+    "amount": "s.amount",
+    "reporting_amount": "money.claimed",
+    "weighted_amount": "money.weighted",
+}
+"""The exact number behind each column that is a float."""
+
+_FLOAT: LiteralString = "round(trim_scale({x}), greatest(1, scale(trim_scale({x}))))"
+_PLAIN: LiteralString = "({x} IS NULL OR abs({x}) < 1e12 AND scale(trim_scale({x})) <= 3)"
+"""At most fifteen digits, and none so small that it has an exponent: all spell them alike."""
+
+_PAGE: LiteralString = """
+    SELECT convert_to(string_agg(row_to_json(cell)::text, E'\\n'), 'UTF8'), count(*),
+        (array_agg(found.key))[1], (array_agg(found.key))[least(count(*), %(first)s)],
+        coalesce(bool_and(found.plain), true)
+    FROM ({rows} LIMIT %(first)s::bigint + 1) AS found
+    CROSS JOIN LATERAL (SELECT {names}) AS cell
+"""
+"""One row more than the page, in which a line ends nowhere but between rows."""
+
+_COUNT: LiteralString = "SELECT count(*) FROM ({rows}) AS row"
+
+
+class SpeltPage(NamedTuple):
+    """A page as JSON.
+
+    Args:
+        rows: an array of objects, in the order of the key.
+        first: the key of the first row; None where there is no row.
+        last: the key of the last one.
+        more: whether more follow.
+        total: how many rows there are on all pages; None where that was not asked.
+    """
+
+    rows: bytes
+    first: str | None
+    last: str | None
+    more: bool
+    total: int | None
+
+
+Names: TypeAlias = Sequence[tuple[str, str | None]]
+"""The name of each cell in an object and its column; no column is the name of the type."""
+
+_FIELDS: Final[Mapping[str, LiteralString]] = {each: camel(each) for each in CELLS}
+"""The field of each column that may be read: a constant as much as the column."""
+
+
+def may_be_spelt(asked: Question, names: Names) -> bool:
+    """Whether a page may be asked for as JSON at all.
+
+    Args:
+        asked: which rows, in which order.
+        names: of the cells.
+    """
+    if asked.table is not DEALS or asked.order:
+        return False
+    columns = [DEALS.column(column) for _name, column in names if column is not None]
+    return (
+        bool(columns)
+        and all(
+            name == (_TYPENAME if column is None else _FIELDS.get(column)) for name, column in names
+        )
+        and all(each.source is Source.STATE for each in columns)
+    )
+
+
+def spelt_page(
+    book: Book, asked: Question, page: PageWanted, names: Names, of_type: str, *, counted: bool
+) -> SpeltPage | None:
+    """A page of deals as JSON; None where it has to be made otherwise.
+
+    Args:
+        book: the book at the basis.
+        asked: which rows; see `may_be_spelt`.
+        page: how many, behind which.
+        names: of the cells, in order.
+        of_type: what a cell without a column says.
+        counted: whether to count all rows too.
+    """
+    if book.basis.horizon > INT_MAX:
+        return None
+    wanted = asked.wanted((column for _name, column in names if column is not None), page.after)
+    spelling = Asked(book, asked.given, wanted)
+    with book.tables() as tables:
+        if tables is None:
+            return None
+        book.made_from = MadeFrom.TABLES
+        spelling.narrow(tables, page.first)
+        tables.connection.execute(SESSION)
+        parameters = {**spelling.parameters, "first": page.first, "of_type": of_type}
+        found = tables.rows(_statement(spelling, names), parameters)[0]
+        lines, count, first, last, plain = found
+        total = _count(book, asked, tables) if counted else None
+    if not plain:
+        return None
+    more = count > page.first
+    shown = lines[: lines.rindex(b"\n")] if more else lines or b""
+    return SpeltPage(b"[" + shown.replace(b"\n", b",") + b"]", first, last, more, total)
+
+
+def _count(book: Book, asked: Question, tables: Tables) -> int:
+    counting = Asked(book, asked.given, asked.wanted(()))
+    counting.narrow(tables)
+    statement = _COUNT.replace("{rows}", counting.statement(["s.deal"], ordered=False))
+    count: int = tables.rows(statement, counting.parameters)[0][0]
+    return count
+
+
+def _statement(spelling: Asked, names: Names) -> LiteralString:
+    cells: list[LiteralString] = []
+    spelt: list[LiteralString] = []
+    plain: list[LiteralString] = ["true"]
+    for _name, column in names:
+        field = _TYPENAME if column is None else _FIELDS[column]
+        cells.append(_cell(column) + ' AS "' + field + '"')
+        spelt.append('found."' + field + '"')
+        if column is not None and column in _EXACT:
+            plain.append(_PLAIN.replace("{x}", _EXACT[column]))
+    selected = ["s.deal AS key", "(" + " AND ".join(plain) + ") AS plain", *cells]
+    return _PAGE.replace("{names}", ", ".join(spelt)).replace(
+        "{rows}", spelling.statement(selected)
+    )
+
+
+def _cell(column: str | None) -> LiteralString:
+    if column is None:
+        return "%(of_type)s::text"
+    if column in _EXACT:
+        return _FLOAT.replace("{x}", _EXACT[column])
+    assert DEALS.column(column).kind is not Kind.FLOAT, column  # noqa: S101 - each has an exact one
+    return CELLS[column]

@@ -1,0 +1,188 @@
+"""Clients that page, aggregate and export, as BI tools do, and keep what they were told.
+
+Law: a client believes nothing: it keeps each answer with the basis that the answer states. What it
+may be told to do again - too many exports at once - it does again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+from random import Random
+from typing import Any, NamedTuple
+
+import httpx
+import orjson
+
+from ledger.domain.basis import Basis
+from ledger.domain.times import parse_instant
+from projections.rows.definition import camel
+from scripts.isolating.truth import Asked, plain
+
+BUSY_SECONDS = 0.2
+_BASIS = "basis { validAt knownAt horizon witnessedOnly under }"
+
+PAGED = (
+    Asked("deals", None, ("deal", "owner", "amount_exact", "currency", "category", "evidenced")),
+    Asked("deals", "-amount", ("deal", "amount", "stands_at", "close_date", "outcome")),
+    Asked("deals", "owner,-weighted_amount", ("deal", "owner", "weighted_amount_exact")),
+    Asked("gates", None, ("deal", "gate_number", "gate", "status", "since", "missing")),
+    Asked("criteria", "status", ("deal", "criterion_number", "criterion", "status", "lapses_at")),
+    Asked("events", None, ("position", "event_id", "type", "known_at", "summary")),
+)
+EXPORTED = (
+    Asked(
+        "deals", None, ("deal", "owner", "amount_exact", "evidenced", "counts_on", "weight_percent")
+    ),
+    Asked("gates", None, ("deal", "gate_number", "status", "passes", "regressions")),
+    Asked("events", None, ("position", "event_id", "stream", "type", "payload")),
+)
+_ROOT = {
+    "deals": "dealRows",
+    "gates": "gateRows",
+    "criteria": "criterionRows",
+    "events": "eventRows",
+}
+_AMOUNT = "reporting_amount_exact"
+
+
+class Told(NamedTuple):
+    """What a client was told.
+
+    Args:
+        asked: which rows.
+        basis: what the answer says it depends on.
+        rows: all of them; None where they were summed up.
+        by: the column by which they were summed up.
+        sums: the number of rows and the exact sum of amounts, for each value of that column.
+        pages: in how many pieces it came.
+    """
+
+    asked: Asked
+    basis: Basis
+    rows: list[list[Any]] | None
+    by: str = ""
+    sums: dict[Any, tuple[int, str]] | None = None
+    pages: int = 1
+
+
+class Refused(Exception):
+    """A client got no answer."""
+
+
+class Client:
+    """One who asks, again and again.
+
+    Args:
+        http: reaches the server.
+        random: chooses what is asked.
+    """
+
+    def __init__(self, http: httpx.AsyncClient, random: Random) -> None:
+        self._http = http
+        self._random = random
+        self.told: list[Told] = []
+
+    async def ask_until(self, end: float) -> None:
+        """Ask until the event loop's clock says that time."""
+        clock = asyncio.get_running_loop().time
+        while clock() < end:
+            ask = self._random.choice((self._page, self._page, self._sum_up, self._export))
+            self.told.append(await ask())
+
+    async def _page(self) -> Told:
+        asked = self._random.choice(PAGED)
+        first = self._random.choice((7, 25, 100))
+        when = await self._when()
+        rows: list[list[Any]] = []
+        bases: list[Basis] = []
+        after = None
+        while True:
+            found = await self._post(_page_query(asked, when), first=first, after=after)
+            bases.append(_basis(found["basis"]))
+            rows += [[node[camel(name)] for name in asked.columns] for node in found["nodes"]]
+            if not found["pageInfo"]["hasNextPage"]:
+                break
+            after = found["pageInfo"]["endCursor"]
+        if len(set(bases)) > 1:
+            raise Refused(f"the pages of one walk rest on {set(bases)}")
+        return Told(asked, bases[0], rows, pages=len(bases))
+
+    async def _sum_up(self) -> Told:
+        by = self._random.choice(("owner", "evidenced", "category", "outcome"))
+        amount = camel(f"sum_{_AMOUNT}")
+        found = await self._post(
+            f"""query {{ rows: dealRows({_arguments(await self._when())}) {{ {_BASIS} totalCount
+                aggregate {{ count {amount} }}
+                groupBy(fields: ["{by}"]) {{ {by} count {amount} }} }} }}"""
+        )
+        sums = {each[by]: (each["count"], _plain(each[amount])) for each in found["groupBy"]}
+        whole = sum(count for count, _sum in sums.values())
+        total = sum((Decimal(each) for _count, each in sums.values()), Decimal())
+        counts = {found["totalCount"], found["aggregate"]["count"], whole}
+        if len(counts) > 1 or plain(total) != _plain(found["aggregate"][amount]):
+            raise Refused(f"the parts of one answer do not add up: {found}")
+        return Told(Asked("deals", None, ()), _basis(found["basis"]), None, by, sums)
+
+    async def _export(self) -> Told:
+        asked = self._random.choice(EXPORTED)
+        when = await self._when()
+        told = {"columns": ",".join(asked.columns), **({"as_of": when} if when else {})}
+        while True:
+            answer = await self._http.get(f"/export/{asked.table}.ndjson", params=told)
+            if answer.status_code != 503:
+                break
+            await asyncio.sleep(BUSY_SECONDS)
+        if answer.status_code != 200:
+            raise Refused(f"an export: {answer.status_code} {answer.text}")
+        lines = map(orjson.loads, answer.content.splitlines())
+        rows = [[line[name] for name in asked.columns] for line in lines]
+        return Told(asked, _told_basis(orjson.loads(answer.headers["qledger-basis"])), rows)
+
+    async def _when(self) -> str | None:
+        """Mostly now; at times a day of the story, or what the log held a little while ago."""
+        chance = self._random.random()
+        if chance < 0.5:
+            return None
+        if chance < 0.75:
+            return f"2026-0{self._random.randrange(1, 4)}-{self._random.randrange(10, 29)}"
+        answer = await self._http.post("/graphql", json={"query": "{ ledger { headPosition } }"})
+        head = int(answer.json()["data"]["ledger"]["headPosition"])
+        return f"pos:{max(1, head - self._random.randrange(200))}" if head else None
+
+    async def _post(self, query: str, **variables: Any) -> Any:
+        answer = await self._http.post("/graphql", json={"query": query, "variables": variables})
+        told = answer.json()
+        if answer.status_code != 200 or "errors" in told:
+            raise Refused(f"{answer.status_code} {answer.text}\n{query}\n{variables}")
+        return told["data"]["rows"]
+
+
+def _page_query(asked: Asked, when: str | None) -> str:
+    order = f', orderBy: "{asked.order_by}"' if asked.order_by else ""
+    return f"""query($first: Int, $after: String) {{
+        rows: {_ROOT[asked.table]}(first: $first, after: $after, {_arguments(when)}{order}) {{
+            {_BASIS} pageInfo {{ hasNextPage endCursor }}
+            nodes {{ {" ".join(map(camel, asked.columns))} }} }} }}"""
+
+
+def _arguments(when: str | None) -> str:
+    return "witnessedOnly: false" if when is None else f'asOf: "{when}"'
+
+
+def _plain(amount: str | None) -> str:
+    return plain(Decimal(amount or 0))
+
+
+def _basis(told: dict[str, Any]) -> Basis:
+    return Basis(
+        parse_instant(told["validAt"]), parse_instant(told["knownAt"]), int(told["horizon"]),
+        told["witnessedOnly"], told["under"],
+    )  # fmt: skip
+
+
+def _told_basis(told: dict[str, Any]) -> Basis:
+    return Basis(
+        parse_instant(told["valid_at"]), parse_instant(told["known_at"]), told["horizon"],
+        told["witnessed_only"], told.get("under"), told["rules"],
+    )  # fmt: skip
