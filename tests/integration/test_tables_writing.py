@@ -276,7 +276,7 @@ TAMPERING = [
     (_SET_ACCOUNTS % ("4", "7"), "opening-differs"),
     (_SET_ACCOUNTS % ("3", '"1"'), "opening-differs"),
     ("UPDATE {side}.forecast_opening SET size = size + 1", "opening-differs"),
-    ("UPDATE {side}.forecast_opening SET at = at + interval '1 hour'", "opening-differs"),
+    ("UPDATE {side}.forecast_opening SET at = at - interval '12 hours'", "opening-differs"),
 ]  # fmt: skip
 
 
