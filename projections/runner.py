@@ -253,7 +253,7 @@ class Hints:
                 self._connection.execute("LISTEN qledger")
                 return True  # what came before it listened is found by looking
             hints = list(self._connection.notifies(timeout=POLL_SECONDS, stop_after=1))
-        except (psycopg.OperationalError, psycopg.InterfaceError):
+        except psycopg.Error:  # lost, or a standby, which does not listen
             self.close()
             stopping.wait(POLL_SECONDS)
             return True

@@ -115,12 +115,17 @@ def _is_asked(definition: object, operation_name: str | None) -> bool:
 
 
 def _defaults(operation: OperationDefinitionNode) -> dict[str, Any]:
-    """The whole numbers that variables are by default."""
-    return {
-        each.variable.name.value: int(each.default_value.value)
-        for each in operation.variable_definitions or ()
-        if isinstance(each.default_value, IntValueNode)
-    }
+    """What variables are by default, as far as it decides the length of a list."""
+    found: dict[str, Any] = {}
+    for each in operation.variable_definitions or ():
+        match each.default_value:
+            case IntValueNode(value=number):
+                found[each.variable.name.value] = int(number)
+            case ListValueNode(values=ids):
+                found[each.variable.name.value] = list(ids)
+            case _:
+                pass
+    return found
 
 
 class _Costs:

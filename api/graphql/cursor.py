@@ -9,16 +9,14 @@ cursor is refused.
 from __future__ import annotations
 
 import binascii
-import hashlib
 from collections.abc import Iterable
 from typing import Any, NamedTuple, Self
 
-import orjson
 from strawberry.types import Info
 from strawberry.types.nodes import SelectedField, Selection
 
 from api.asof import AsOf
-from api.graphql.row_cursor import Cursor, parts_of
+from api.graphql.row_cursor import Cursor, parts_of, short_digest
 from ledger.domain.basis import Basis
 from ledger.domain.errors import InvalidInput, QledgerError
 from ledger.domain.times import format_instant
@@ -29,7 +27,7 @@ _ARGUMENTS = frozenset({"after", "before"})
 
 def digest_of(*parts: Any) -> str:
     """What tells one list, or one set of times as spelt, from another."""
-    return hashlib.sha256(orjson.dumps(parts)).hexdigest()[:16]
+    return short_digest(parts)
 
 
 class PageCursor(NamedTuple):

@@ -52,7 +52,24 @@ def digest_of(question: Question, times: Mapping[str, Any]) -> str:
     """
     order = [list(each) for each in question.order]
     asked = [question.table.name, dict(question.given), order, dict(times)]
-    spelt = orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)
+    return short_digest(asked)
+
+
+def short_digest(asked: Any) -> str:
+    """What tells one question from another.
+
+    Args:
+        asked: as JSON.
+
+    Raises:
+        InvalidInput: `invalid-argument`, where a text of it cannot be spelt.
+    """
+    try:
+        spelt = orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)
+    except TypeError:
+        raise InvalidInput(
+            "invalid-argument", "a text holds half of a character", hint="send whole characters"
+        ) from None
     return hashlib.sha256(spelt).hexdigest()[:16]
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from hashlib import sha256
 from typing import Any
 
+from anyio import CancelScope
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse
@@ -143,7 +144,8 @@ class ReadingsLogged:
             await self._app(scope, heard, told)
         finally:
             if begun and not ended:
-                log("(broken off) ")
+                with CancelScope(shield=True):
+                    await run_in_threadpool(log, "(broken off) ")
 
 
 class _Asked:

@@ -164,7 +164,7 @@ def _said(error: BaseException) -> str:
     """What an error says, where it quotes nothing: a value, a row, the text of a question."""
     if isinstance(error, psycopg.Error):
         return f"SQLSTATE {error.sqlstate}"
-    return "" if isinstance(error, ValueError | GraphQLError) else str(error)
+    return "" if isinstance(error, ValueError | LookupError | GraphQLError) else str(error)
 
 
 def _printable(value: object) -> str:

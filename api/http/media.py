@@ -20,7 +20,7 @@ def media_type_for(accept: str | None) -> str:
     Args:
         accept: the header, as sent. Who takes both equally gets the newer one.
     """
-    wished = dict(_ranges(accept or ""))
+    wished = dict(ranges(accept or ""))
     newer = wished.get(GRAPHQL_RESPONSE, 0.0)
     return GRAPHQL_RESPONSE if newer > 0 and newer >= wished.get(JSON, 0.0) else JSON
 
@@ -38,7 +38,7 @@ def without_data(told: GraphQLHTTPResponse) -> GraphQLHTTPResponse:
     return left
 
 
-def _ranges(accept: str) -> list[tuple[str, float]]:
+def ranges(accept: str) -> list[tuple[str, float]]:
     """The media ranges that a header names, each with how much it is wished for."""
     found = []
     for each in accept.split(","):

@@ -14,7 +14,7 @@ from datetime import timedelta
 from hashlib import sha256
 from typing import Any
 
-import orjson
+from anyio import CancelScope
 from starlette.concurrency import run_in_threadpool
 from starlette.websockets import WebSocketDisconnect
 from strawberry.asgi import ASGIWebSocketAdapter
@@ -78,10 +78,10 @@ class _Operation:
     Args:
         database: where readings are logged.
         stream: as it is told.
-        asked: the question, as it is logged.
+        asked: the question.
     """
 
-    def __init__(self, database: Database, stream: Stream, asked: str) -> None:
+    def __init__(self, database: Database, stream: Stream, asked: dict[str, Any]) -> None:
         self.stream = stream
         self._database = database
         self._asked = asked
@@ -99,16 +99,17 @@ class _Operation:
         self._digest.update(told)
         self._size += len(told)
 
-    def end(self, *, completed: bool) -> None:
-        """Log all that was told."""
+    async def end(self, *, completed: bool) -> None:
+        """Log all that was told, also where the task is being ended."""
         if self._begun:
-            self._log("" if completed else "(broken off) ")
+            with CancelScope(shield=True):
+                await run_in_threadpool(self._log, "" if completed else "(broken off) ")
 
     def _log(self, how_far: str) -> None:
         log_reading(
             self._database,
             self.stream.asking.principal,
-            asked=how_far + self._asked,
+            asked=f"{how_far}WS /graphql {json_bytes(self._asked).decode()}",
             bases=self.stream.asking.bases,
             answer_sha256=self._digest.digest(),
             answer_bytes=self._size,
@@ -154,13 +155,12 @@ class SocketHandler(BaseGraphQLTransportWSHandler[dict[str, Any], None]):
             "variables": operation.variables,
             "operationName": operation.operation_name,
         }
-        line = f"WS /graphql {orjson.dumps(asked).decode()}"
-        told = _Operation(door.database, stream, line)
+        told = _Operation(door.database, stream, asked)
         _operation.set(told)
         try:
             await super().run_operation(operation)
         finally:
-            told.end(completed=operation.completed)
+            await told.end(completed=operation.completed)
 
     async def send_message(self, message: Any) -> None:
         operation = _operation.get()

@@ -25,6 +25,7 @@ from strawberry.types.unset import UNSET
 
 from api.http.encoding import json_bytes
 from api.http.faults import fault
+from api.http.media import ranges
 from api.http.questions import QuestionRouter
 from api.http.sockets import SocketHandler, TextSocket, known_on
 from api.subscribing import Stream, Subscriptions
@@ -123,8 +124,7 @@ class StreamRouter(QuestionRouter):
 
 def takes_a_stream(request: Request) -> bool:
     """Whether a request takes server-sent events, and so is a subscription."""
-    kinds = request.headers.get("accept", "").split(",")
-    return any(kind.partition(";")[0].strip().lower() == EVENT_STREAM for kind in kinds)
+    return dict(ranges(request.headers.get("accept", ""))).get(EVENT_STREAM, 0.0) > 0
 
 
 def is_of_same_origin(connection: HTTPConnection) -> bool:

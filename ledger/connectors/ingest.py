@@ -147,7 +147,7 @@ class Ingest:
 
     def _take_line(self, line: bytes) -> None:
         self._number += 1
-        if not line.strip():
+        if len(line) <= LINE_BYTES_MAX and not line.strip():
             return
         self._lines_now += 1
         self._bytes_now += len(line)
@@ -163,7 +163,7 @@ class Ingest:
     def _flush(self) -> None:
         """Record the chunk, and count what became of its lines once that is certain."""
         chunk = self._chunk
-        added = known = 0
+        added = 0
         for _ in range(RACES_MAX):
             new, known = self._new_of(chunk)
             if self._stops and self._refused_now:

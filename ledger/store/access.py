@@ -101,8 +101,9 @@ _READINGS = """
     SELECT number, at, person, role, how, asked, bases, answer_sha256, answer_bytes
     FROM qledger.reading
     WHERE (%(person)s::text IS NULL OR person = %(person)s) AND number > %(after)s
-    ORDER BY CASE WHEN %(after)s > 0 THEN number ELSE -number END LIMIT %(limit)s
 """
+_LAST_FIRST = _READINGS + " ORDER BY number DESC LIMIT %(limit)s"
+_FIRST_FIRST = _READINGS + " ORDER BY number LIMIT %(limit)s"
 
 
 def any_token(connection: Connection) -> bool:
@@ -194,6 +195,8 @@ def readings(
 ) -> list[LoggedReading]:
     """What was read, the last first; behind a number, the first first, so that none is missed.
 
+    Whoever reads all of it, page by page, so begins behind the number of a reading that they know.
+
     Args:
         connection: any session.
         person: only what this person read.
@@ -202,4 +205,4 @@ def readings(
     """
     asked = {"person": person, "after": after, "limit": min(limit, READINGS_MAX)}
     with connection.cursor(row_factory=class_row(LoggedReading)) as cursor:
-        return cursor.execute(_READINGS, asked).fetchall()
+        return cursor.execute(_FIRST_FIRST if after else _LAST_FIRST, asked).fetchall()

@@ -359,7 +359,8 @@ def _bounds(book: Book, given: Mapping[str, Cell]) -> tuple[date, date] | None:
     if {"counts_from", "counts_until"} <= given.keys():
         first = date.fromisoformat(str(given["counts_from"]))
         last = date.fromisoformat(str(given["counts_until"]))
-        return (first, last) if first <= last <= first + MONTHS_MAX * _MONTH else None
+        is_short = first <= last and last - first <= MONTHS_MAX * _MONTH
+        return (first, last) if is_short else None
     return None
 
 

@@ -136,8 +136,8 @@ def months_of(period: Period) -> list[date]:
 def months_between(first: date, last: date) -> list[date]:
     """The first days of months, from one of them to the month of a day."""
     found = [first]
-    while (following := (found[-1] + timedelta(days=31)).replace(day=1)) <= last:
-        found.append(following)
+    while found[-1] < last.replace(day=1):  # asked before adding: no day follows the last one
+        found.append((found[-1] + timedelta(days=31)).replace(day=1))
     return found
 
 

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -27,6 +28,7 @@ from ledger.domain.times import parse_instant
 from ledger.store.embedded import DATABASE, SUPERUSER, EmbeddedServer
 from ledger.store.ledger import Ledger
 from ledger.store.migrate import migrate
+from projections.runner import Hints
 
 THEN = parse_instant("2026-01-05T00:00:00Z")
 
@@ -210,3 +212,10 @@ def test_a_horizon_before_it_is_a_contradiction(pair: Pair, asked: AsOf) -> None
     assert (refused.code, refused.where) == ("horizon-before-min-position", "min_position")
     with pytest.raises(InvalidInput):
         pair.primary.taken_up(AsOf(min_position=head), pair.primary.resolve(asked))
+
+
+def test_a_standby_tells_nobody_of_news_and_is_polled(pair: Pair) -> None:
+    stopping = threading.Event()
+    stopping.set()
+    with closing(Hints(pair.standby.database.url)) as hints:
+        assert hints.wait(stopping)  # it takes no LISTEN: whoever waits has to look

@@ -104,6 +104,15 @@ def test_what_is_asked_by_ids_costs_as_much_as_there_are_ids() -> None:
     )
 
 
+def test_ids_that_are_a_default_cost_as_much_as_ids_that_are_sent() -> None:
+    question = (
+        "query ($ids: [ID!]!{}) {{ nodes(ids: $ids) {{ ... on Deal {{ gates {{ name }} }} }} }}"
+    )
+    ids = [f"id{number}" for number in range(60)]
+    spelt = " = [" + ", ".join(f'"{each}"' for each in ids) + "]"
+    assert cost(question.format(spelt)) == cost(question.format(""), ids=ids)
+
+
 def test_a_page_that_says_no_size_costs_what_it_will_have() -> None:
     assert (PAGE_BY_DEFAULT, ROWS_BY_DEFAULT) == (relay.FIRST, row_roots.FIRST)
 

@@ -26,7 +26,7 @@ from api.access.readings import Asking
 from api.graphql.coding import LOGGER
 from api.graphql.documents import shipped
 from api.http import metrics
-from api.http.logs import LINES_WAITING_MAX, Log, Mode
+from api.http.logs import LINES_WAITING_MAX, Log, Mode, facts_of
 from api.http.observing import Observed
 from api.noted import Noted, Spent, note_document, noted, noting
 from ledger.domain.basis import Basis
@@ -361,3 +361,9 @@ def test_tracing_without_the_packages_says_how_to_get_them() -> None:
     with pytest.raises(InvalidInput) as refusal:
         tracing.switch_on(missing)
     assert "qualification-ledger[otel]" in refusal.value.hint
+
+
+def test_a_key_that_was_not_found_is_no_part_of_the_log() -> None:
+    error = KeyError("Acme")
+    record = logging.LogRecord("x", logging.ERROR, "f", 1, "m", (), (KeyError, error, None))
+    assert "Acme" not in str(facts_of(record))
