@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable
 from ledger.domain.basis import Basis
 from ledger.domain.events import Event, EvidenceRecorded, is_stream, stream_name
 from ledger.domain.history import ACTS
+from projections.fold.known_then import accounts_mentioned
 from projections.fold.rulebook import PlaybookHistory
 from projections.qualified import BookDeal, Judge
 from projections.reader import LogReader
@@ -56,10 +57,8 @@ def judge_alone(
         playbooks: those that the basis sees.
         events: of the deal, as the basis sees them.
     """
-    told = [event["payload"] for event in events]
-    named = {(each.get("payload") or each).get("account") for each in told}
     evidence: dict[str, list[Event]] = {}
-    for account in sorted(each for each in named if isinstance(each, str)):
+    for account in sorted(accounts_mentioned(events)):
         stream = stream_name("account", account)
         read = reader.stream(basis, stream) if is_stream(stream) else []
         found = [event for event in read if event["type"] in _EVIDENCE]

@@ -16,14 +16,12 @@ from ledger.domain.basis import Basis
 from ledger.domain.events import Event, stream_category, stream_id
 from ledger.domain.history import ACTS
 from projections.fold.claims import ClaimedDeal, claimed_deal
-from projections.fold.people import Chart, chart_of, people_at
+from projections.fold.people import CHART_TYPES, Chart, chart_of, people_at
 from projections.reader import LogReader
 from projections.scope import Scope
 
 ScopeAt: TypeAlias = Callable[[Callable[[], Chart]], Scope]
 """The scope of somebody, given who reported to whom."""
-
-_PEOPLE = ("person-joined", "person-reassigned", "person-left")
 
 
 def basis_of(event: Event) -> Basis:
@@ -86,7 +84,7 @@ class Audience:
 
     def _chart(self, event: Event) -> Chart:
         if self._people is None:
-            self._people = self._reader.events(basis_of(self._events[-1]), "person", _PEOPLE)
+            self._people = self._reader.events(basis_of(self._events[-1]), "person", CHART_TYPES)
         seen = seen_at(self._people, event)
         # Both numbers only grow along the log: while they are equal, the same events count. A
         # correction can move an event in time, and then only the same instant is surely the same.

@@ -45,9 +45,8 @@ from projections.forecast import (
 from projections.parallel import EVENTS_PER_WORKER_MIN, Job, tally_all
 from projections.qualified import BookDeal
 from projections.reader import NEXT, LogReader, StreamRange, by_stream_id, category_range
+from projections.reference import ReferenceData
 from projections.scope import EVERYTHING, Scope
-from projections.shared import Shared
-from projections.tables.columns import Shape
 from projections.tables.reading import tally_from_tables
 from projections.tables.serving import Tables, tables_at
 
@@ -83,7 +82,7 @@ class Origin(NamedTuple):
     by_tables: bool = True
 
 
-class Book(Shared):
+class Book(ReferenceData):
     """The book of deals at a basis.
 
     Args:
@@ -185,9 +184,10 @@ class Book(Shared):
         Raises:
             NotFound: `unknown-deal`, also for one that was not open yet, or removed.
         """
+        if (known := self._alone.deals.get(deal_id)) is not None:
+            return known
         events = self.events(deal_id)
-        deal = self._alone.deals.get(deal_id)
-        deal = deal or BookDeal.fold(deal_id, events, self._judge_of(events))
+        deal = BookDeal.fold(deal_id, events, self.judge_of(events))
         if deal is None:
             raise NotFound(
                 "unknown-deal",
@@ -343,8 +343,9 @@ class Book(Shared):
         directory = self._directory_for(group_by, organisation)
         with self.tables(of_owners=True) as tables:
             if tables is not None:
-                shape, owners = Shape.of(group_by), self.scope.owners
-                tally = tally_from_tables(tables, self.basis, period, shape, directory, owners)
+                tally = tally_from_tables(
+                    tables, self.basis, period, group_by, directory, self.scope.owners
+                )
         if tables is None:
             tally = self._folded(period, group_by, directory)
         self.made_from = MadeFrom.LOG if tables is None else MadeFrom.TABLES

@@ -13,12 +13,13 @@ from datetime import date
 from typing import Any, NamedTuple
 
 from ledger.domain.basis import Basis
-from ledger.domain.events import Event, EvidenceRecorded, stream_id, stream_name
+from ledger.domain.events import Event, stream_id
 from ledger.domain.money import format_amount
+from projections.alone import judge_alone
 from projections.audience import Audience, basis_of
 from projections.fold.rulebook import PlaybookHistory
 from projections.qualified import BookDeal, Judge
-from projections.reader import NEXT, LogReader, StreamRange
+from projections.reader import LogReader
 
 CLAIMED = ("name", "account", "owner", "stage", "category", "amount", "close_date", "outcome")
 EVIDENCED = ("evidenced_category", "stands_at", "weight_percent")
@@ -116,22 +117,10 @@ def deal_change(reader: LogReader, audience: Audience, event: Event) -> DealChan
 
 
 def _judge(reader: LogReader, basis: Basis, event: Event, history: Sequence[Event]) -> Judge:
-    """By what the deal is judged; of the evidence on accounts, that of its own ones alone."""
+    """By what the deal is judged at the instant of an event."""
     published = reader.events(basis, "playbook", ("playbook-published", "playbook-reviewed"))
-    named = (each["payload"] for each in history)
-    accounts = {
-        account
-        for said in named
-        for account in (said.get("account"), (said.get("payload") or {}).get("account"))
-        if account
-    }
-    evidence: dict[str, list[Event]] = {}
-    for account in sorted(accounts):
-        stream = stream_name("account", account)
-        one = StreamRange(stream, stream + NEXT)
-        for _name, events in reader.streams(basis, one, (EvidenceRecorded.type,)):
-            evidence[account] = events
-    return Judge(event["recorded_at"], PlaybookHistory(published, event["recorded_at"]), evidence)
+    playbooks = PlaybookHistory(published, event["recorded_at"])
+    return judge_alone(reader, basis, event["recorded_at"], playbooks, history)
 
 
 def _standing(event: Event, history: Sequence[Event], judge: Judge) -> DealStanding | None:

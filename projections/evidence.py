@@ -10,9 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from ledger.domain.events import Event, EvidenceRecorded, cause_of, stream_category
-from ledger.domain.history import effective
+from ledger.domain.history import ORDER, effective
 from projections.book import Book
-from projections.fold.claims import claimed_deal
 from projections.timeline import event_facts
 
 _FIELDS = ("criterion", "stance", "source_kind", "said_by", "quote", "link", "sha256")
@@ -33,17 +32,15 @@ def evidence_of(book: Book, deal_id: str) -> list[dict[str, Any]]:
     Raises:
         NotFound: `unknown-deal`.
     """
-    events = book.events(deal_id)
-    deal = claimed_deal(deal_id, events, book.valid_at)
-    account = () if deal is None else book.judge.account_evidence.get(deal.account or "", ())
+    deal = book.deal(deal_id)
+    account = deal.judge.account_evidence.get(deal.claimed.account or "", ())
     pieces = [
         event
-        for recorded in (events, account)
+        for recorded in (deal.events, account)
         for event in effective(recorded, book.valid_at)
         if event["type"] == EvidenceRecorded.type
     ]
-    pieces.sort(key=lambda event: (event["occurred_at"], event["known_at"], event["position"]))
-    return [_piece(event) for event in pieces]
+    return [_piece(event) for event in sorted(pieces, key=ORDER)]
 
 
 def _piece(event: Event) -> dict[str, Any]:

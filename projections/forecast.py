@@ -35,7 +35,7 @@ from projections.fold.settings import LedgerSettings
 from projections.fold.verdict import without_judging
 from projections.qualified import BookDeal
 
-_CATEGORIES = tuple(str(category) for category in Category)
+CATEGORIES = tuple(str(category) for category in Category)
 MEASURES = ("claimed", "evidenced", "weighted", "called", "adjusted", "closed")
 DEAL_MEASURES = ("claimed", "evidenced", "weighted", "closed")
 CALL_DIMENSIONS = frozenset({"owner", "manager", "team", "category", "currency"})
@@ -235,7 +235,9 @@ class Forecast:
     group_by: tuple[str, ...]
     tally: Tally
     organisation: Organisation = Organisation.AS_WAS
-    rates: dict[str, Decimal | None] = field(default_factory=dict, compare=False, repr=False)
+    _rates: dict[str, Decimal | None] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
     """By currency, what was found so far."""
 
     def groups(self) -> list[GroupKey]:
@@ -275,10 +277,10 @@ class Forecast:
 
     def _rate(self, currency: str) -> Decimal | None:
         """The factor from a currency to the reporting currency, found once."""
-        if currency not in self.rates:
+        if currency not in self._rates:
             to = self.settings.reporting_currency or ""
-            self.rates[currency] = conversion_rate(currency, to, self.settings.rates)
-        return self.rates[currency]
+            self._rates[currency] = conversion_rate(currency, to, self.settings.rates)
+        return self._rates[currency]
 
     def as_dict(self, *, by_currency: bool = True) -> dict[str, Any]:
         """The answer as JSON: decimal strings, every category of every measure.
@@ -337,7 +339,7 @@ class Forecast:
                 category: nothing[measure]
                 if (cell := cells.get((measure, category))) is None
                 else self._cell_as_dict(cell, measure, by_currency=by_currency)
-                for category in _CATEGORIES
+                for category in CATEGORIES
             }
         return measures
 

@@ -16,9 +16,8 @@ from ledger.domain.errors import NotFound
 from ledger.domain.events import Event, stream_category, stream_id
 from projections.book import Book
 from projections.directory import accounts_shown
+from projections.fold.people import CHART_TYPES
 from projections.timeline import event_facts
-
-_OF_THE_CHART = frozenset({"person-joined", "person-reassigned", "person-left"})
 
 
 def event_at(book: Book, position: int) -> dict[str, Any] | None:
@@ -41,7 +40,7 @@ def _bases(book: Book, event: Event) -> Iterator[Basis]:
     yield book.basis
     if event["type"] == "playbook-published" and book.basis.under is not None:
         yield everything_known(book.basis)
-    if event["type"] in _OF_THE_CHART:
+    if event["type"] in CHART_TYPES:
         yield book.as_is.basis
 
 
@@ -58,7 +57,7 @@ def _is_in_scope(book: Book, event: Event) -> bool:
     match stream_category(event["stream"]):
         case "deal":
             return _is_of_deal(book, subject, event["position"])
-        case "person" if event["type"] not in _OF_THE_CHART:
+        case "person" if event["type"] not in CHART_TYPES:
             return book.scope.holds(subject) and book.scope.tells_assessments_of(subject)
         case "person":
             return book.scope.holds(subject)

@@ -13,14 +13,12 @@ from functools import cache
 from itertools import pairwise
 from typing import Any
 
-from ledger.domain.events import Category
 from ledger.domain.money import conversion_rate, format_amount, minor_units
 from projections.along import Point
 from projections.fold.settings import LedgerSettings
-from projections.forecast import DEAL_MEASURES, MEASURES, Cell, CellKey
+from projections.forecast import CATEGORIES, DEAL_MEASURES, MEASURES, Cell, CellKey
 
 _ZERO = Decimal(0)
-_CATEGORIES = [str(category) for category in Category]
 
 
 class Lines:
@@ -141,4 +139,4 @@ def _order(key: CellKey) -> tuple[object, ...]:
     """Groups with missing values last, measures and categories in the order of forecasts."""
     group, measure, category = key
     named = tuple((part is None, part or "") for part in group)
-    return named, MEASURES.index(measure), _CATEGORIES.index(category)
+    return named, MEASURES.index(measure), CATEGORIES.index(category)

@@ -179,7 +179,6 @@ class Projector:
         row = None
         while row is None:  # a swap that was waited for leaves none: the live side is another one
             row = self._connection.execute(_LOCK, parameters, prepare=True, binary=True).fetchone()
-        assert row is not None  # noqa: S101 - both sides are always there, and one is live
         return _Place(Side(row[0]), *row[1:])
 
     def _need(self, place: _Place, left: int) -> Need | None:

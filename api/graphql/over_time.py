@@ -42,7 +42,7 @@ from projections.bridge import bridge
 from projections.movements import Between
 from projections.rows.asking import PAGE_MAX, Question, question
 from projections.rows.bridges import BRIDGES, FROM, bridge_rows, first_basis_of
-from projections.rows.definition import Cell, Option, Row, Table
+from projections.rows.definition import Cell, Option, Row, Table, names_in
 from projections.rows.points import POINTS
 
 _BRIDGES = connection_type(BRIDGES, exported=False)
@@ -217,9 +217,7 @@ def _bridge(door: Door, page: _Page, start: AsOf, end: AsOf) -> MadeRows:
         books = TwoBases(door, _first_basis(page.question, page.cursor), second)
     given = page.question.given
     period, measure = given.get("period"), str(given["measure"])
-    group_by = tuple(
-        each.strip() for each in str(given.get("group_by") or "").split(",") if each.strip()
-    )
+    group_by = names_in(str(given.get("group_by") or ""))
 
     def made(between: Between) -> list[Row]:
         return list(bridge_rows(bridge(between, measure, group_by)))

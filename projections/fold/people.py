@@ -55,6 +55,10 @@ class Cycle(NamedTuple):
     causes: tuple[int, ...]
 
 
+CHART_TYPES = frozenset({"person-joined", "person-reassigned", "person-left"})
+"""The events that say who people are, and to whom they report."""
+
+
 class Chart(NamedTuple):
     """Who reports to whom, without circles.
 

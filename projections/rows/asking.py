@@ -26,6 +26,7 @@ from projections.rows.definition import (
     Test,
     Wanted,
     camel,
+    names_in,
 )
 from projections.rows.ordering import Order, places
 from projections.rows.served import rows_from_tables
@@ -110,7 +111,7 @@ def columns_named(table: Table, names: str | None) -> tuple[Column, ...]:
         return table.ready_columns
     if names.strip() == "all":
         return table.columns
-    return tuple(dict.fromkeys(_column(table, name, "columns") for name in _split(names)))
+    return tuple(dict.fromkeys(_column(table, name, "columns") for name in names_in(names)))
 
 
 def dimensions_named(table: Table, names: Sequence[str]) -> tuple[Column, ...]:
@@ -129,10 +130,6 @@ def dimensions_named(table: Table, names: Sequence[str]) -> tuple[Column, ...]:
             )
     _few(found, GROUP_COLUMNS_MAX, "fields")
     return found
-
-
-def _split(names: str) -> list[str]:
-    return [name.strip() for name in names.split(",") if name.strip()]
 
 
 def _column(table: Table, name: str, where: str) -> Column:
@@ -154,7 +151,7 @@ def _few(columns: Sequence[object], limit: int, where: str) -> None:
 
 def _order(table: Table, order_by: str | None) -> tuple[Order, ...]:
     found: dict[str, Order] = {}
-    for name in _split(order_by or ""):
+    for name in names_in(order_by or ""):
         column = _column(table, name.removeprefix("-"), "order_by")
         found.setdefault(column.name, Order(column.name, name.startswith("-")))
     _few(tuple(found), ORDER_COLUMNS_MAX, "order_by")
@@ -305,7 +302,7 @@ def _condition(
         case Test.AFTER:
             return lambda row: row[at] is not None and row[at] > limit
         case Test.ANY_OF:
-            several = frozenset(_split(str(value)))
+            several = frozenset(names_in(str(value)))
             return lambda row: row[at] in several
         case Test.IN_PERIOD:
             period = calendar.period(str(value))

@@ -26,8 +26,7 @@ from projections.rows.definition import (
     Wanted,
     basis_cells,
 )
-from projections.rows.forecasts import KEYS
-from projections.rows.telling import amount_cells
+from projections.rows.telling import KEY_COLUMNS, amount_cells, key_cells
 
 FROM = ("from_valid_at", "from_known_at", "from_position")
 """The columns of the first basis."""
@@ -49,7 +48,7 @@ def bridge_rows(found: Bridge) -> Iterator[Row]:
         answer["period"]["name"], answer["measure"],
     )  # fmt: skip
     for group in answer["groups"] or [{"key": {}, **answer}]:
-        keys = [*group["key"].values(), *[None] * KEYS][:KEYS]
+        keys = key_cells(group["key"].values())
         for place, line in _lines(group):
             yield (
                 *head, *keys, place, line["step"],
@@ -103,10 +102,7 @@ BRIDGES = Table(
         ),
         Column("period", Kind.STRING, "The fiscal period.", required=True),
         Column("measure", Kind.STRING, f"{', '.join(Measure)}.", required=True),
-        Column("key_1", Kind.STRING, "The value in the first dimension that it is grouped by."),
-        Column("key_2", Kind.STRING, "The value in the second."),
-        Column("key_3", Kind.STRING, "The value in the third."),
-        Column("key_4", Kind.STRING, "The value in the fourth."),
+        *KEY_COLUMNS,
         Column(
             "line", Kind.INT, "The place of the step in every bridge: 0 is the opening.",
             required=True,

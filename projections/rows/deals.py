@@ -10,6 +10,7 @@ from projections.book import Book
 from projections.explain import verdict_sentence
 from projections.fold.gates import GateStatus, MoveKind
 from projections.fold.stays import falls
+from projections.forecast import CATEGORIES
 from projections.qualified import BookDeal
 from projections.rows.definition import (
     Column,
@@ -24,7 +25,6 @@ from projections.rows.definition import (
     basis_cells,
 )
 from projections.rows.telling import (
-    CATEGORIES,
     DEAL_COLUMNS,
     DEAL_FILTERS,
     Teller,

@@ -243,6 +243,11 @@ def basis_cells(basis: Basis) -> Row:
     )
 
 
+def names_in(text: str) -> tuple[str, ...]:
+    """Names that stand in a text by commas."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
 def camel(name: str) -> str:
     """A name as GraphQL spells it."""
     first, *others = name.split("_")

@@ -21,6 +21,7 @@ from ledger.domain.events import (
 )
 from ledger.domain.history import effective
 from projections.book import Book
+from projections.directory import accounts_shown
 from projections.fold.claims import claimed_deal
 from projections.rows.definition import (
     Column,
@@ -42,9 +43,10 @@ _TYPES = CLAIM_TYPES | {EvidenceRecorded.type}
 
 def _rows(book: Book, wanted: Wanted) -> Iterator[Row]:
     teller, basis = Teller(book), basis_cells(book.basis)
-    accounts = _accounts_in_scope(book)
+    accounts = accounts_shown(book)
     for stream, events in _streams(book, wanted):
-        if accounts is not None and not stream.startswith("deal:") and stream not in accounts:
+        of_account = stream_category(stream) == "account"
+        if of_account and accounts is not None and stream_id(stream) not in accounts:
             continue
         cells = _of_stream(book, teller, stream, events)
         if cells is None:
@@ -56,14 +58,6 @@ def _rows(book: Book, wanted: Wanted) -> Iterator[Row]:
         ]
         for event in sorted(pieces, key=lambda event: event["position"]):
             yield (*cells, *_piece(event), *basis)
-
-
-def _accounts_in_scope(book: Book) -> set[str] | None:
-    """The streams of the accounts of the deals that the book shows; None when it shows all."""
-    if not book.scope.is_limited:
-        return None
-    deals = (claimed_deal(stream_id(name), events, book.valid_at) for name, events in book.claims())
-    return {f"account:{deal.account}" for deal in deals if deal is not None}
 
 
 def _streams(book: Book, wanted: Wanted) -> Iterator[tuple[str, list[Event]]]:

@@ -9,6 +9,7 @@ from typing import Any
 from ledger.domain.money import conversion_rate
 from projections.book import Book
 from projections.fold.people import Organisation
+from projections.forecast import CATEGORIES
 from projections.rows.definition import (
     Column,
     Filter,
@@ -20,22 +21,20 @@ from projections.rows.definition import (
     Test,
     Wanted,
     basis_cells,
+    names_in,
 )
-from projections.rows.telling import CATEGORIES, amount_cells
-
-KEYS = 4
-"""How many dimensions a forecast may be grouped by."""
+from projections.rows.telling import amount_cells, key_cells
 
 _MEASURES = ("adjusted", "called", "claimed", "closed", "evidenced", "weighted")
 
 
 def _rows(book: Book, wanted: Wanted) -> Iterator[Row]:
     period, group_by = wanted.options.get("period"), wanted.options.get("group_by")
-    dimensions = [each.strip() for each in str(group_by or "").split(",") if each.strip()]
+    dimensions = names_in(str(group_by or ""))
     as_is = bool(wanted.options.get("as_is"))
     answer = book.forecast(
         book.period(None if period is None else str(period)),
-        tuple(dimensions),
+        dimensions,
         Organisation.AS_IS if as_is else Organisation.AS_WAS,
     ).as_dict()
     groups = answer["groups"] if dimensions else [{"key": {}, "measures": answer["measures"]}]
@@ -43,8 +42,7 @@ def _rows(book: Book, wanted: Wanted) -> Iterator[Row]:
     facts = answer["period"]
     head = (facts["name"], facts["first_day"], facts["last_day"], ",".join(dimensions) or None)
     for group in groups:
-        keys = [group["key"].get(dimension) for dimension in dict.fromkeys(dimensions)]
-        keys += [None] * (KEYS - len(keys))
+        keys = key_cells(group["key"].values())
         for measure, category, cell in _cells(group["measures"]):
             yield (
                 *head, *keys, measure, category,

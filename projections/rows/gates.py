@@ -9,6 +9,7 @@ from projections.explain import criterion_sentence, gate_sentence
 from projections.fold.criterion import Status
 from projections.fold.gates import CriterionState, GateState, GateStatus, Qualification
 from projections.fold.rulebook import Rulebook
+from projections.forecast import CATEGORIES
 from projections.qualified import BookDeal
 from projections.rows.deals import days_between
 from projections.rows.definition import (
@@ -23,7 +24,6 @@ from projections.rows.definition import (
     basis_cells,
 )
 from projections.rows.telling import (
-    CATEGORIES,
     DEAL_COLUMNS,
     DEAL_FILTERS,
     Teller,

@@ -12,7 +12,7 @@ from typing import Any
 
 from ledger.domain.errors import InvalidInput
 from projections.book import Book
-from projections.forecast import DEAL_MEASURES, MEASURES
+from projections.forecast import CATEGORIES, DEAL_MEASURES, MEASURES
 from projections.rows.definition import (
     Cell,
     Column,
@@ -24,9 +24,9 @@ from projections.rows.definition import (
     Table,
     Test,
     Wanted,
+    names_in,
 )
-from projections.rows.forecasts import KEYS
-from projections.rows.telling import CATEGORIES, amount_cells
+from projections.rows.telling import KEY_COLUMNS, amount_cells, key_cells
 from projections.series import Axis, Every, series
 
 
@@ -39,13 +39,13 @@ def _rows(book: Book, wanted: Wanted) -> Iterator[Row]:
         date.fromisoformat(str(asked["to"])),
         _every(asked.get("every")),
         period=None if period is None else str(period),
-        group_by=_names(asked.get("group_by")),
-        measures=_names(asked.get("measures")) or DEAL_MEASURES,
+        group_by=tuple(names_in(str(asked.get("group_by") or ""))),
+        measures=names_in(str(asked.get("measures") or "")) or DEAL_MEASURES,
         axis=Axis.HINDSIGHT if asked.get("hindsight") else Axis.AS_KNOWN_THEN,
     )
     basis, points = answer["basis"], answer["points"]
     for line in sorted(answer["lines"], key=_place):  # each is in the order of its days
-        head, tail = _keys(line), (line["measure"], line["category"])
+        head, tail = key_cells(line["key"].values()), (line["measure"], line["category"])
         for index, point in enumerate(points):
             yield (
                 point["day"], point["period"], *head, *tail,
@@ -55,18 +55,10 @@ def _rows(book: Book, wanted: Wanted) -> Iterator[Row]:
             )  # fmt: skip
 
 
-def _keys(line: Mapping[str, Any]) -> Row:
-    return (*line["key"].values(), *[None] * KEYS)[:KEYS]
-
-
 def _place(line: Mapping[str, Any]) -> tuple[Any, ...]:
     """Where a line stands in the order of the key; nulls come last."""
-    keys = [(key is None, key or "") for key in _keys(line)]
+    keys = [(key is None, key or "") for key in key_cells(line["key"].values())]
     return (*keys, line["measure"], line["category"])
-
-
-def _names(spelt: Cell) -> tuple[str, ...]:
-    return tuple(each.strip() for each in str(spelt or "").split(",") if each.strip())
 
 
 def _every(spelt: Cell) -> Every:
@@ -89,10 +81,7 @@ POINTS = Table(
         Column("day", Kind.DATE, "A day in the reporting time zone.", required=True),
         Column("period", Kind.STRING, "The fiscal period that it is the forecast of.",
                required=True),
-        Column("key_1", Kind.STRING, "The value in the first dimension that it is grouped by."),
-        Column("key_2", Kind.STRING, "The value in the second."),
-        Column("key_3", Kind.STRING, "The value in the third."),
-        Column("key_4", Kind.STRING, "The value in the fourth."),
+        *KEY_COLUMNS,
         Column("measure", Kind.STRING, f"{', '.join(MEASURES)}.", required=True),
         Column("category", Kind.STRING, f"{', '.join(CATEGORIES)}.", required=True),
         Column(

@@ -186,7 +186,7 @@ def rows_from_tables(
             yield None
             return
         asked.narrow(tables, first)
-        cells = [CELLS[name] if name in wanted.columns else "NULL" for name in asked.all_columns]
+        cells = [CELLS[name] if name in wanted.columns else "NULL" for name in _COLUMNS]
         statement = asked.statement(cells)
         tables.connection.execute(SESSION)
         with tables.connection.cursor(name="rows") as cursor:
@@ -238,7 +238,6 @@ class Asked:
 
     def __init__(self, book: Book, given: Mapping[str, Cell], wanted: Wanted) -> None:
         basis = book.basis
-        self.all_columns = _COLUMNS
         self._given = given
         self._after = None if wanted.after is None else wanted.after[0]
         self._bounds = _bounds(book, given)

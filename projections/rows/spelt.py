@@ -40,7 +40,8 @@ _PAGE: LiteralString = """
     FROM ({rows} LIMIT %(first)s::bigint + 1) AS found
     CROSS JOIN LATERAL (SELECT {names}) AS cell
 """
-"""One row more than the page, in which a line ends nowhere but between rows."""
+"""One row more than the page, in which a line ends nowhere but between rows. It is in the order of
+the subquery: nothing stands between the two that PostgreSQL could do in another order."""
 
 _COUNT: LiteralString = "SELECT count(*) FROM ({rows}) AS row"
 
@@ -109,7 +110,6 @@ def spelt_page(
     with book.tables() as tables:
         if tables is None:
             return None
-        book.made_from = MadeFrom.TABLES
         spelling.narrow(tables, page.first)
         tables.connection.execute(SESSION)
         parameters = {**spelling.parameters, "first": page.first, "of_type": of_type}
@@ -118,6 +118,7 @@ def spelt_page(
         total = _count(book, asked, tables) if counted else None
     if not plain:
         return None
+    book.made_from = MadeFrom.TABLES
     more = count > page.first
     shown = lines[: lines.rindex(b"\n")] if more else lines or b""
     return SpeltPage(b"[" + shown.replace(b"\n", b",") + b"]", first, last, more, total)

@@ -6,7 +6,7 @@ at the basis and rounded once, half-even, to the minor unit, in each row; withou
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from itertools import chain
@@ -15,19 +15,18 @@ import orjson
 
 from ledger.domain.deal import OPEN
 from ledger.domain.errors import InvalidInput
-from ledger.domain.events import Category, Outcome
+from ledger.domain.events import Outcome
 from ledger.domain.money import Money, conversion_rate, format_amount, minor_units
 from projections.book import Book
 from projections.fold.claims import ClaimedDeal, counting_day
 from projections.fold.settings import LedgerSettings
-from projections.forecast import deal_dimension
+from projections.forecast import CATEGORIES, deal_dimension
 from projections.qualified import BookDeal
 from projections.rows.definition import Cell, Column, Filter, Kind, Row, Test, Wanted
 
 _EXACT = Context(prec=100, rounding=ROUND_HALF_EVEN)
 _HUNDREDTH = Decimal("0.01")
 
-CATEGORIES = tuple(str(each) for each in Category)
 OUTCOMES = (OPEN, *(str(each) for each in Outcome))
 
 DEAL_COLUMNS = (
@@ -200,6 +199,20 @@ def listed(names: tuple[str, ...]) -> str | None:
 def positions(causes: tuple[int, ...]) -> str | None:
     """The positions of events in one cell, separated by commas."""
     return ",".join(map(str, causes)) or None
+
+
+KEY_COLUMNS = (
+    Column("key_1", Kind.STRING, "The value in the first dimension that it is grouped by."),
+    Column("key_2", Kind.STRING, "The value in the second."),
+    Column("key_3", Kind.STRING, "The value in the third."),
+    Column("key_4", Kind.STRING, "The value in the fourth."),
+)
+"""Of a table that may be grouped by so many dimensions."""
+
+
+def key_cells(values: Iterable[str | None]) -> Row:
+    """The values of a group, in the columns `key_1` and on."""
+    return (*values, *[None] * len(KEY_COLUMNS))[: len(KEY_COLUMNS)]
 
 
 def amount_cells(amount: Decimal | None) -> tuple[Cell, Cell]:

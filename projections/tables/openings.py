@@ -67,32 +67,52 @@ _DUE: LiteralString = """
     ORDER BY month
 """
 
+POSTINGS: LiteralString = """
+    SELECT at, posting.owner, posting.currency, posting.category, posting.evidenced,
+        posting.weight_percent, posting.outcome, posting.amount, posting.deals, posting.entries
+    FROM unnest(%(months)s::date[], %(opened)s::timestamptz[]) AS opening (month, since)
+    CROSS JOIN LATERAL (
+        SELECT * FROM {side}.forecast_entry AS into_month
+        WHERE into_month.month_after = opening.month
+            AND into_month.at > opening.since AND into_month.at <= %(until)s OFFSET 0
+    ) AS entry
+    CROSS JOIN LATERAL (VALUES
+        (owner_after, currency_after, category_after, evidenced_after, weight_after, outcome_after,
+         amount_after, 1, 1, true),
+        (owner_before, currency_before, category_before, evidenced_before, weight_before,
+         outcome_before, -amount_before, -1, 0, entry.month_before = opening.month)
+    ) AS posting (owner, currency, category, evidenced, weight_percent, outcome, amount, deals,
+        entries, counts)
+    WHERE posting.counts
+    UNION ALL
+    SELECT at, owner_before, currency_before, category_before, evidenced_before, weight_before,
+        outcome_before, -amount_before, -1, 1
+    FROM unnest(%(months)s::date[], %(opened)s::timestamptz[]) AS opening (month, since)
+    CROSS JOIN LATERAL (
+        SELECT * FROM {side}.forecast_entry AS out_of_month
+        WHERE out_of_month.month_before = opening.month
+            AND out_of_month.month_before IS DISTINCT FROM out_of_month.month_after
+            AND out_of_month.at > opening.since AND out_of_month.at <= %(until)s OFFSET 0
+    ) AS entry
+"""
+"""What came into months and went out of them, since an instant each and up to one: into a month and
+within it, and out of it. OFFSET 0 keeps each month's entries a range of an index, however many the
+planner takes them for."""
+
+POSTED: LiteralString = """
+    owner, currency, category, evidenced, weight_percent, coalesce(outcome = 'won', false),
+    coalesce(sum(amount), 0), sum(deals)
+"""
+"""The columns of a `Posting`, added up over what is alike."""
+
 # What moved by the end of each day, with the number of entries that touched the month.
-_POSTINGS: LiteralString = """
-    SELECT midnight, owner, currency, category, evidenced, weight, won, sum(amount), sum(deals),
-        sum(entries)
-    FROM (
-        SELECT at, owner_after, currency_after, category_after, evidenced_after, weight_after,
-            outcome_after = 'won', coalesce(amount_after, 0), 1, 1
-        FROM {side}.forecast_entry
-        WHERE month_after = %(month)s AND at > %(since)s AND at <= %(until)s
-        UNION ALL
-        SELECT at, owner_before, currency_before, category_before, evidenced_before, weight_before,
-            outcome_before = 'won', -coalesce(amount_before, 0), -1, 0
-        FROM {side}.forecast_entry
-        WHERE month_after = %(month)s AND month_before = %(month)s
-            AND at > %(since)s AND at <= %(until)s
-        UNION ALL
-        SELECT at, owner_before, currency_before, category_before, evidenced_before, weight_before,
-            outcome_before = 'won', -coalesce(amount_before, 0), -1, 1
-        FROM {side}.forecast_entry
-        WHERE month_before = %(month)s AND month_before IS DISTINCT FROM month_after
-            AND at > %(since)s AND at <= %(until)s
-    ) AS posting (at, owner, currency, category, evidenced, weight, won, amount, deals, entries)
+_BY_DAY: LiteralString = f"""
+    SELECT midnight, {POSTED}, sum(entries)
+    FROM ({POSTINGS}) AS posting
     CROSS JOIN LATERAL (
         SELECT date_trunc('day', at - interval '1 microsecond', 'UTC') + interval '24 hours'
     ) AS day_end (midnight)
-    GROUP BY midnight, owner, currency, category, evidenced, weight, won
+    GROUP BY 1, 2, 3, 4, 5, 6, 7
     ORDER BY midnight
 """
 _COPY: LiteralString = """
@@ -176,11 +196,11 @@ def day_ends(
         balance: at the first of them; it is taken on.
     """
     since, until = span
-    asked = {"month": month, "since": since, "until": until}
+    asked = {"months": [month], "opened": [since], "until": until}
     with connection.cursor("postings", binary=True) as cursor:
         cursor.itersize = _ROWS_PER_FETCH
         at, entries = None, 0
-        for midnight, *moved, touching in cursor.execute(on(side, _POSTINGS), asked):
+        for midnight, *moved, touching in cursor.execute(on(side, _BY_DAY), asked):
             if at is not None and at != midnight:
                 yield DayEnd(at, entries, balance)
                 entries = 0

@@ -20,10 +20,11 @@ from projections.forecast import BY_PERSON, Cell, Directory, GroupKey, Tally
 from projections.tables import stabbing
 from projections.tables.accounts import Balance, Posting
 from projections.tables.columns import Shape, group_of
+from projections.tables.openings import POSTED, POSTINGS
 from projections.tables.serving import Tables
 from projections.tables.stabbing import FIRST_INSTANT, Point, months_of
 
-BALANCED = frozenset({"owner", "currency", *BY_PERSON})
+_BALANCED = frozenset({"owner", "currency", *BY_PERSON})
 """Dimensions that the accounts of the journal tell."""
 
 # What deals of some states amount to, by claimed category, and by category of the evidence.
@@ -56,50 +57,22 @@ _OPENINGS: LiteralString = """
     ) AS last ON true
 """
 
-# What moved since the openings, and off the diagonal. OFFSET 0 keeps each month's entries a range
-# of an index, however many the planner takes them for.
-_MOVED: LiteralString = """
-    WITH opening (month, at) AS (
-        SELECT * FROM unnest(%(months)s::date[], %(opened)s::timestamptz[])
-    ), moved (owner, currency, category, outcome, evidenced, weight_percent, amount, deals) AS (
-        SELECT posting.owner, posting.currency, posting.category, posting.outcome,
-            posting.evidenced, posting.weight_percent, posting.amount, posting.deals FROM opening
-        CROSS JOIN LATERAL (
-            SELECT * FROM {side}.forecast_entry AS into_month
-            WHERE into_month.month_after = opening.month
-                AND into_month.at > opening.at AND into_month.at <= %(diagonal)s OFFSET 0
-        ) AS e
-        CROSS JOIN LATERAL (VALUES
-            (owner_after, currency_after, category_after, outcome_after, evidenced_after,
-             weight_after, amount_after, 1, true),
-            (owner_before, currency_before, category_before, outcome_before, evidenced_before,
-             weight_before, -amount_before, -1, e.month_before = opening.month)
-        ) AS posting (owner, currency, category, outcome, evidenced, weight_percent, amount, deals,
-            counts)
-        WHERE counts
-    UNION ALL
-        SELECT owner_before, currency_before, category_before, outcome_before, evidenced_before,
-            weight_before, -amount_before, -1 FROM opening
-        CROSS JOIN LATERAL (
-            SELECT * FROM {side}.forecast_entry AS out_of_month
-            WHERE out_of_month.month_before = opening.month
-                AND out_of_month.month_before IS DISTINCT FROM out_of_month.month_after
-                AND out_of_month.at > opening.at AND out_of_month.at <= %(diagonal)s OFFSET 0
-        ) AS e
-    {off_diagonal}
-    )
-    SELECT owner, currency, category, evidenced, weight_percent, coalesce(outcome = 'won', false),
-        coalesce(sum(amount), 0), sum(deals)
-    FROM moved GROUP BY 1, 2, 3, 4, 5, 6
+# What moved since the openings, and off the diagonal.
+_MOVED: LiteralString = f"""
+    SELECT {POSTED} FROM (
+        {POSTINGS}
+        {{off_diagonal}}
+    ) AS posting
+    GROUP BY 1, 2, 3, 4, 5, 6
 """
 _OFF_DIAGONAL: LiteralString = """
     UNION ALL
-        SELECT s.owner, s.currency, s.category, s.outcome, s.evidenced, s.weight_percent, -s.amount,
-            -1
+        SELECT NULL, s.owner, s.currency, s.category, s.evidenced, s.weight_percent, s.outcome,
+            -s.amount, -1, 0
         FROM {dropped}
     UNION ALL
-        SELECT s.owner, s.currency, s.category, s.outcome, s.evidenced, s.weight_percent, s.amount,
-            1
+        SELECT NULL, s.owner, s.currency, s.category, s.evidenced, s.weight_percent, s.outcome,
+            s.amount, 1, 0
         FROM {added}
 """
 
@@ -118,7 +91,7 @@ def tally_from_tables(
     tables: Tables,
     basis: Basis,
     period: Period,
-    shape: Shape,
+    group_by: tuple[str, ...],
     directory: Directory,
     owners: frozenset[str] | None = None,
 ) -> Tally:
@@ -128,15 +101,16 @@ def tally_from_tables(
         tables: see `serving.tables_at`.
         basis: of the question.
         period: a fiscal period.
-        shape: of the dimensions, checked by `forecast.check_group_by`.
+        group_by: dimensions, checked by `forecast.check_group_by`.
         directory: people and accounts at the basis, as far as the dimensions need them.
         owners: whose deals are counted; None is everybody's, and those that nobody owns.
     """
     point = Point(basis.valid_at, basis.known_at, months_of(period))
+    shape = Shape.of(group_by)
     of_owners: LiteralString = "" if owners is None else _OF_OWNERS
     asked = {**point.parameters(), **shape.parameters, "owners": sorted(owners or ())}
-    cells = Cells(shape, directory)
-    if BALANCED.issuperset(shape.group_by):
+    cells = _Cells(shape, directory)
+    if _BALANCED.issuperset(group_by):
         cells.add_accounts(balance(tables, point), owners)
     else:
         cells.add_states(tables.rows(states(point, shape, of_owners), asked))
@@ -162,6 +136,7 @@ def balance(tables: Tables, point: Point) -> Balance:
     openings = tables.rows(_OPENINGS, asked)
     asked["months"] = [month for month, _at, _accounts in openings]
     asked["opened"] = [at or FIRST_INSTANT for _month, at, _accounts in openings]
+    asked["until"] = point.diagonal
     off_diagonal: LiteralString = ""
     if point.added is not None:
         dropped = f"{stabbing.MONTHS} {stabbing.DROPPED}"
@@ -197,7 +172,7 @@ def states(point: Point, shape: Shape, of_owners: LiteralString = "") -> Literal
     )
 
 
-class Cells:
+class _Cells:
     """The cells of a tally, put together from rows.
 
     Args:
@@ -213,11 +188,6 @@ class Cells:
         self._tellers = shape.tellers(directory)
         self._width = len(shape.columns)
         self._as_read = shape.columns == shape.group_by
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns that tell the group."""
-        return self.shape.columns
 
     def add_states(self, rows: list[TupleRow]) -> None:
         """Add sums over states: by claimed category, or by that of the evidence.
@@ -245,7 +215,7 @@ class Cells:
             balance: of the months of the period.
             owners: whose accounts; None is everybody's.
         """
-        pick = [("owner", "currency").index(each) for each in self.columns]
+        pick = [("owner", "currency").index(each) for each in self.shape.columns]
         cells, claimed = self.tally.cells, 0
         for holder, accounts in balance.holders():
             owner, currency = holder

@@ -294,7 +294,7 @@ def test_an_answer_sees_one_state_of_the_tables_while_they_change(
         assert tables is not None
         other.execute("DELETE FROM qledger_a.deal_state")
         other.execute("DELETE FROM qledger_a.forecast_entry")
-        tally = tally_from_tables(tables, basis, QUARTER, Shape.of(()), Directory())
+        tally = tally_from_tables(tables, basis, QUARTER, (), Directory())
         assert tally.deals == 1
 
 
@@ -377,7 +377,7 @@ def test_a_forecast_reads_by_index_only(planned: Planned, period: str) -> None:
                                                         "deal_state_hindsight"}),
     ):  # fmt: skip
         used.clear()
-        tally = tally_from_tables(planned, basis, asked, Shape.of(group_by), Directory())
+        tally = tally_from_tables(planned, basis, asked, group_by, Directory())
         assert tally.deals
         assert tally.without_amount
         assert read | {"deal_state_incomplete"} == used

@@ -1,4 +1,4 @@
-"""What all deals of a book share: settings, people, accounts, playbooks, the evidence on accounts.
+"""The reference data of a book: settings, people, accounts, playbooks, the evidence on accounts.
 
 Law: it depends on nothing but the log and the basis, so each part is read once at most; whoever
 opens another book at the same basis may take over what was read (`take_over`).
@@ -17,21 +17,15 @@ from ledger.domain.events import SETTINGS_STREAM, Event, EvidenceRecorded, is_st
 from ledger.domain.history import ACTS
 from ledger.domain.times import format_instant
 from projections.alone import Alone, judge_alone
-from projections.fold.people import Chart, Person, accounts_at, chart_of, people_at
+from projections.fold.people import CHART_TYPES, Chart, Person, accounts_at, chart_of, people_at
 from projections.fold.rulebook import PlaybookHistory, Review, reviews_at
 from projections.fold.settings import LedgerSettings, settings_at
 from projections.forecast import Directory
 from projections.qualified import Judge
 from projections.reader import FirstAmount, LogReader, by_stream_id
 
-_OF_PEOPLE = frozenset({"person-joined", "person-reassigned", "person-left", *ACTS})
-_READ_ONCE = frozenset(
-    {"settings", "people", "directory", "chart", "playbook_events", "playbooks", "judge", "reviews"}
-)
-"""What is read of a book at most once."""
 
-
-class Shared:
+class ReferenceData:
     """What the deals of a book share.
 
     Args:
@@ -91,13 +85,15 @@ class Shared:
         stream = stream_name("person", person_id)
         if "people" in vars(self) or not self._alone.deals or not is_stream(stream):
             return self.people.get(person_id)
-        events = [e for e in self._reader.stream(self.basis, stream) if e["type"] in _OF_PEOPLE]
+        events = [
+            e for e in self._reader.stream(self.basis, stream) if e["type"] in CHART_TYPES | ACTS
+        ]
         return people_at(events, self.valid_at).get(person_id)
 
     @property
     def people_events(self) -> list[Event]:
         """The visible events that say who people are and to whom they report."""
-        return self._reader.events(self.basis, "person", _OF_PEOPLE)
+        return self._reader.events(self.basis, "person", CHART_TYPES)
 
     @cached_property
     def chart(self) -> Chart:
@@ -137,7 +133,7 @@ class Shared:
         evidence = self._reader.events(self.basis, "account", (EvidenceRecorded.type,))
         return Judge(self.valid_at, self.playbooks, by_stream_id(evidence))
 
-    def _judge_of(self, events: Iterable[Event]) -> Judge:
+    def judge_of(self, events: Iterable[Event]) -> Judge:
         """The same for one deal: with no more than what its own events may rest on."""
         if "judge" in vars(self):
             return self.judge
@@ -159,3 +155,9 @@ class Shared:
     def reviews(self) -> dict[str, Review]:
         """When each playbook was last checked, by key."""
         return reviews_at(self.playbook_events, self.valid_at)
+
+
+_READ_ONCE = frozenset(
+    name for name, part in vars(ReferenceData).items() if isinstance(part, cached_property)
+)
+"""What is read of a book at most once."""
