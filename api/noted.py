@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from typing import NamedTuple
 
 CODES_MAX = 10
+UNEXPECTED = "Unexpected error."
 
 
 class Spent(NamedTuple):
@@ -72,6 +73,21 @@ def note_document(name: str) -> None:
     note = _current.get()
     if note is not None:
         note.document = name
+
+
+def unexpected(note: Noted | None) -> dict[str, str]:
+    """What is told of an error that nobody expected, beside `UNEXPECTED`.
+
+    Args:
+        note: of the request; None outside one.
+    """
+    if note is None:
+        return {"code": "internal-error"}
+    return {
+        "code": "internal-error",
+        "hint": "the log of the server has it under this id",
+        "requestId": note.request_id,
+    }
 
 
 @contextmanager

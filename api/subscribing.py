@@ -20,9 +20,9 @@ from starlette.concurrency import run_in_threadpool
 
 from api.access.identify import Identifier
 from api.access.readings import Asking
-from ledger.domain.errors import NotFound, Unauthenticated, Unavailable
+from ledger.domain.errors import Unauthenticated, Unavailable
 from ledger.store.database import Database
-from projections.follower import Follower, Passage
+from projections.follower import Follower, Passage, check_reaches
 
 RECHECK_SECONDS = 10.0
 
@@ -136,13 +136,7 @@ class Subscriptions:
         await self.know(stream)
         head = await self.in_thread(self.follower.head)
         start = next((each for each in (stream.resumed_at, after) if each is not None), head)
-        if start > head:
-            raise NotFound(
-                "unknown-position",
-                f"the log ends at position {head}; nothing comes behind {start}",
-                where="afterPosition",
-                hint="another ledger, or one restored from an older copy, counts from the start",
-            )
+        check_reaches(head, start)
         stream.told = stream.telling = start
         return start
 

@@ -198,6 +198,21 @@ class _Tail:
             return list(islice(self._kept, start, start + limit))
 
 
+def check_reaches(head: int, after: int) -> None:
+    """Refuse to go on behind a position that the log does not reach.
+
+    Raises:
+        NotFound: `unknown-position`.
+    """
+    if after > head:
+        raise NotFound(
+            "unknown-position",
+            f"the log ends at position {head}; nothing comes behind {after}",
+            where="afterPosition",
+            hint="another ledger, or one restored from an older copy, counts from the start",
+        )
+
+
 def _head(connection: Connection[Any]) -> int:
     row = connection.execute(_HEAD).fetchone()
     assert row is not None  # noqa: S101 - the head row is always there
@@ -208,13 +223,7 @@ def _head(connection: Connection[Any]) -> int:
 def _read(connection: Connection[Any], after: int, sought: Sought, limit: int) -> Passage:
     reader = LogReader(connection)
     head = reader.present().head
-    if after > head:
-        raise NotFound(
-            "unknown-position",
-            f"the log ends at position {head}; nothing comes behind {after}",
-            where="afterPosition",
-            hint="another ledger, or one restored from an older copy, counts from the start",
-        )
+    check_reaches(head, after)
     if sought == Sought():
         head = min(head, after + limit)
     everything = Basis(END_OF_TIME, END_OF_TIME, head)

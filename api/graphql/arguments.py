@@ -1,4 +1,4 @@
-"""The arguments that several roots of the schema share, each described once."""
+"""What several roots of the schema share: arguments, each described once, and the door to ask."""
 
 from __future__ import annotations
 
@@ -10,18 +10,26 @@ from strawberry.types import Info
 from api.door import Door
 from api.graphql.scalars import AsOfTime, BigInt
 
+VALID_AT = "Valid time alone: what had happened at the buyer by then."
+KNOWN_AT = 'Knowledge time alone: what was known by then; "now" is hindsight.'
+HORIZON = "The last position to take into account."
+WITNESSED = "Leave out what sources attested and this ledger did not see."
+MIN_POSITION = (
+    "The answer must see the log at least up to this position, such as that of what you have just "
+    "recorded: read your own writes. A server that has not got that far answers "
+    "position-not-reached. It is no part of the basis."
+)
+
 AsOfArgument = Annotated[
     AsOfTime | None, strawberry.argument(description="On both axes: as of then, as known then.")
 ]
 ValidAtArgument = Annotated[
     AsOfTime | None,
-    strawberry.argument(description="Valid time alone: what had happened at the buyer by then."),
+    strawberry.argument(description=VALID_AT),
 ]
 KnownAtArgument = Annotated[
     AsOfTime | None,
-    strawberry.argument(
-        description='Knowledge time alone: what was known by then; "now" is hindsight.'
-    ),
+    strawberry.argument(description=KNOWN_AT),
 ]
 UnderArgument = Annotated[
     str | None,
@@ -31,20 +39,12 @@ UnderArgument = Annotated[
         "it."
     ),
 ]
-HorizonArgument = Annotated[
-    BigInt | None, strawberry.argument(description="The last position to take into account.")
-]
+HorizonArgument = Annotated[BigInt | None, strawberry.argument(description=HORIZON)]
 WitnessedArgument = Annotated[
     bool,
-    strawberry.argument(description="Leave out what sources attested and this ledger did not see."),
+    strawberry.argument(description=WITNESSED),
 ]
 
-
-MIN_POSITION = (
-    "The answer must see the log at least up to this position, such as that of what you have just "
-    "recorded: read your own writes. A server that has not got that far answers "
-    "position-not-reached. It is no part of the basis."
-)
 MinPositionArgument = Annotated[BigInt | None, strawberry.argument(description=MIN_POSITION)]
 
 

@@ -16,7 +16,7 @@ from strawberry.extensions import MaskErrors
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 
 from api.graphql.limits import TOKENS_MAX
-from api.noted import noted
+from api.noted import UNEXPECTED, noted, unexpected
 from ledger.domain.errors import InvalidInput, QledgerError, Unavailable
 
 LOGGER = logging.getLogger("qledger.graphql")
@@ -68,15 +68,14 @@ class Coded(MaskErrors):
         super().__init__(should_mask_error=lambda _error: True)
 
     def anonymise_error(self, error: GraphQLError) -> GraphQLError:
-        found = origin(error)
+        found, note = origin(error), noted()
         if isinstance(found, QledgerError):
             facts: dict[str, Any] = found.as_dict()
             message = facts.pop("message")
         elif found is None:
             message, facts = error.message, _facts(error)
         else:
-            message, facts = "Unexpected error.", _masked()
-        note = noted()
+            message, facts = UNEXPECTED, unexpected(note)
         if note is not None:
             internal = facts["code"] == "internal-error"
             note.code(facts["code"], failed=internal or isinstance(found, Unavailable))
@@ -104,14 +103,3 @@ def _facts(error: GraphQLError) -> dict[str, Any]:
     if error.message.startswith("Variable '$") and "has invalid value" in error.message:
         return {"code": "invalid-variables", "where": "variables", **facts}
     return {"code": "invalid-query", "hint": "the schema is at /schema.graphql", **facts}
-
-
-def _masked() -> dict[str, Any]:
-    note = noted()
-    if note is None:
-        return {"code": "internal-error"}
-    return {
-        "code": "internal-error",
-        "hint": "the log of the server has it under this id",
-        "requestId": note.request_id,
-    }

@@ -6,7 +6,7 @@ Law: plain fields come with the deal's row. Those of its journey share one fold 
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import strawberry
 from strawberry.scalars import JSON
@@ -124,6 +124,8 @@ class Evidence:
     "evidence of the buyer supports."
 )
 class Deal(Node):
+    KEY: ClassVar = "deal_id"
+
     book: strawberry.Private[Opener]
     deal_id: strawberry.ID = strawberry.field(description="Its id in the CRM.")
     name: str | None = strawberry.field(description="Its name.")
@@ -153,9 +155,6 @@ class Deal(Node):
     why: str = strawberry.field(
         description="Why its amount is in or out on its evidence, as a person says it."
     )
-
-    def node_key(self) -> str:
-        return str(self.deal_id)
 
     @strawberry.field(description="Each claimed field with the event that answers for it.")
     async def claims(self) -> list[Claim]:

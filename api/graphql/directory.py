@@ -6,7 +6,7 @@ several nodes have has one type in all of them, so that one question can ask it 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import strawberry
 
@@ -19,6 +19,8 @@ from api.graphql.types import LedgerEvent
 
 @strawberry.type(description="Somebody of ours: a seller or a manager.")
 class Person(Node):
+    KEY: ClassVar = "person"
+
     person: strawberry.ID = strawberry.field(description="The person's id in the CRM.")
     name: str | None = strawberry.field(description="Their name.")
     role: str | None = strawberry.field(description="Their role.")
@@ -27,21 +29,22 @@ class Person(Node):
     left: bool = strawberry.field(description="Whether they had left; their deals stay theirs.")
     because: list[LedgerEvent] = strawberry.field(description=BECAUSE)
 
-    def node_key(self) -> str:
-        return str(self.person)
+    @classmethod
+    def of(cls, facts: dict[str, Any]) -> Person:
+        """A person as `projections.directory.people_rows` tells it."""
+        return told(cls, facts)
 
 
 @strawberry.type(description="A buyer's organisation.")
 class Account(Node):
+    KEY: ClassVar = "account"
+
     account: strawberry.ID = strawberry.field(description="The account's id in the CRM.")
     name: str | None = strawberry.field(description="Its name.")
     parent: str | None = strawberry.field(description="The id of the account above it.")
     dimensions: list[GroupKey] = strawberry.field(
         description="What its deals can be grouped by, such as its segment."
     )
-
-    def node_key(self) -> str:
-        return str(self.account)
 
     @classmethod
     def of(cls, facts: dict[str, Any]) -> Account:
@@ -55,8 +58,3 @@ class Account(Node):
             parent=facts["parent"],
             dimensions=dimensions,
         )
-
-
-def person_of(facts: dict[str, Any]) -> Person:
-    """A person as `projections.directory.people_rows` tells it."""
-    return told(Person, facts)

@@ -25,7 +25,7 @@ class FastExecutor(StrawberryGraphQLCoreExecutionContext):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._plans: dict[tuple[str, int], tuple[Any, Plan | None]] = {}
+        self._plans: dict[tuple[int, int], tuple[Any, Plan | None]] = {}
         manager = self.middleware_manager
         if manager is not None and not manager.middlewares:
             self.middleware_manager = None  # Strawberry gives one to every field, also an empty one
@@ -67,7 +67,7 @@ class FastExecutor(StrawberryGraphQLCoreExecutionContext):
 
     def _plan(self, item_type: Any, details: Any, path: Path) -> Plan | None:
         """The compiled selection of a list; None where graphql-core has to make it."""
-        key = (str(item_type), id(details))
+        key = (id(item_type), id(details))
         kept = self._plans.get(key)
         if kept is None:
             kept = self._plans[key] = details, self._compiled(item_type, details, path)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import strawberry
 
@@ -48,13 +48,12 @@ class NodeId(NamedTuple):
     "every basis; what is told under it is told at the basis at which it is asked for."
 )
 class Node:
+    KEY: ClassVar[str]
+    """The field that holds its own key among those of its type."""
+
     @strawberry.field(
         description="Its id for node(id), the same at every basis. It is opaque: the key that "
         "people know stands in another field."
     )
     def id(self) -> strawberry.ID:
-        return NodeId(type(self).__name__, self.node_key()).spelt()
-
-    def node_key(self) -> str:
-        """Its own key among those of its type."""
-        raise NotImplementedError
+        return NodeId(type(self).__name__, str(getattr(self, self.KEY))).spelt()

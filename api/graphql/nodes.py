@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import strawberry
 
 from api.graphql.deals import Deal
-from api.graphql.directory import Account, Person, person_of
+from api.graphql.directory import Account, Person
 from api.graphql.identity import Node, NodeId
 from api.graphql.opener import Opener
 from api.graphql.practice import PlaybookVersion
@@ -97,7 +97,7 @@ _FACTS: Mapping[str, Callable[[Book, str], Any]] = {
 _SHOWN: Mapping[str, Callable[[Opener, Any], Node]] = {
     Deal.__name__: Deal.of,
     LedgerEvent.__name__: lambda _opener, facts: LedgerEvent.of(facts),
-    Person.__name__: lambda _opener, facts: person_of(facts),
+    Person.__name__: lambda _opener, facts: Person.of(facts),
     Account.__name__: lambda _opener, facts: Account.of(facts),
     PlaybookVersion.__name__: PlaybookVersion.at,
 }

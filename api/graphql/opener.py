@@ -42,7 +42,7 @@ class Opener:
         times: the digest of the snapshot's times as they were spelt; its cursors hold it.
     """
 
-    def __init__(self, door: Door, basis: Basis, times: str = "") -> None:
+    def __init__(self, door: Door, basis: Basis, times: str) -> None:
         self._door = door
         self.basis = basis
         self.times = times

@@ -6,8 +6,7 @@ the nested answers say. A page behind a cursor reads the bases of that cursor.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import strawberry
 from starlette.concurrency import run_in_threadpool
@@ -33,7 +32,7 @@ from api.graphql.diffs import (
 )
 from api.graphql.made_rows import MadeRows
 from api.graphql.row_answers import RowsAnswer
-from api.graphql.row_cursor import Asked, Cursor, digest_of
+from api.graphql.row_cursor import Cursor, PageAsked
 from api.graphql.row_types import connection_type
 from api.graphql.scalars import AsOfTime
 from ledger.domain.basis import Basis
@@ -42,7 +41,7 @@ from projections.bridge import bridge
 from projections.movements import Between
 from projections.rows.asking import PAGE_MAX, Question, question
 from projections.rows.bridges import BRIDGES, FROM, bridge_rows, first_basis_of
-from projections.rows.definition import Cell, Option, Row, Table, names_in
+from projections.rows.definition import Option, Row, Table, names_in
 from projections.rows.points import POINTS
 
 _BRIDGES = connection_type(BRIDGES, exported=False)
@@ -139,7 +138,8 @@ class OverTime:
         start = AsOf(from_, None, known_at, horizon)
         end = AsOf(to, None, later, horizon, min_position=min_position)
         given = {"period": period, "measure": measure, "group_by": group_by}
-        page = _Page.asked(BRIDGES, given, order_by, first, after, [start.times, end.times])
+        times = {"0": start.times, "1": end.times}
+        page = PageAsked.of(question(BRIDGES, given, order_by), first, after, times)
         return await run_in_threadpool(_bridge, door_of(info), page, start, end)
 
     @strawberry.field(description=f"Flat rows for BI tools. {POINTS.title}", graphql_type=_POINTS)
@@ -166,50 +166,13 @@ class OverTime:
             "measures": measures, "category": category, "hindsight": hindsight,
         }  # fmt: skip
         asked = AsOf(known_at=known_at, horizon=horizon, min_position=min_position)
-        page = _Page.asked(POINTS, given, order_by, first, after, [asked.times])
+        page = PageAsked.of(question(POINTS, given, order_by), first, after, {"0": asked.times})
         door = door_of(info)
-        basis = await run_in_threadpool(door.taken_up, asked, page.cursor and page.cursor.basis)
-        return RowsAnswer(door, page.question, page.of(basis), first, page.after)
+        basis = await run_in_threadpool(door.taken_up, asked, page.basis)
+        return RowsAnswer(door, page.question, page.asked(basis), first, page.after)
 
 
-class _Page(NamedTuple):
-    """Which page of which rows is asked for."""
-
-    question: Question
-    digest: str
-    first: int
-    cursor: Cursor | None
-
-    @classmethod
-    def asked(
-        cls, table: Table, given: Mapping[str, Cell], order_by: str | None, first: int,
-        after: str | None, times: list[Any],
-    ) -> _Page:  # fmt: skip
-        """Check what is asked.
-
-        Raises:
-            InvalidInput: `invalid-page-size`, what `question` raises, what `Cursor.read` raises.
-        """
-        if not 1 <= first <= PAGE_MAX:
-            raise InvalidInput(
-                "invalid-page-size", f"first must be from 1 to {PAGE_MAX}", where="first"
-            )
-        what = question(table, given, order_by)
-        digest = digest_of(what, {str(n): each for n, each in enumerate(times)})
-        cursor = None if after is None else Cursor.read(after, what, digest)
-        return cls(what, digest, first, cursor)
-
-    @property
-    def after(self) -> Row | None:
-        """The cells of the last row of the page before."""
-        return None if self.cursor is None else self.cursor.cells
-
-    def of(self, basis: Basis) -> Asked:
-        """What its cursors belong to."""
-        return Asked(self.digest, basis, tuple(each.column for each in self.question.full_order))
-
-
-def _bridge(door: Door, page: _Page, start: AsOf, end: AsOf) -> MadeRows:
+def _bridge(door: Door, page: PageAsked, start: AsOf, end: AsOf) -> MadeRows:
     if page.cursor is None:
         books = TwoBases.resolve(door, start, end)
     else:
@@ -225,7 +188,7 @@ def _bridge(door: Door, page: _Page, start: AsOf, end: AsOf) -> MadeRows:
     async def make() -> list[Row]:
         return await books.ask(None if period is None else str(period), made)
 
-    return MadeRows(make, page.question, page.of(books.second), page.first, page.after)
+    return MadeRows(make, page.question, page.asked(books.second), page.first, page.after)
 
 
 def _first_basis(asked: Question, cursor: Cursor) -> Basis:

@@ -6,7 +6,7 @@ Law: answers that are small and settled have types; see `projections` for what e
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import strawberry
 
@@ -370,6 +370,8 @@ class PlaybookGate:
 
 @strawberry.type(description="A published version of a playbook.")
 class PlaybookVersion(Node):
+    KEY: ClassVar = "label"
+
     book: strawberry.Private[Opener]
     playbook: str = strawberry.field(description="The playbook's key.")
     version: str = strawberry.field(description="The version.")
@@ -389,9 +391,6 @@ class PlaybookVersion(Node):
     review: PlaybookReview | None = strawberry.field(
         description="Its last review; null for a version that is not in force."
     )
-
-    def node_key(self) -> str:
-        return self.label
 
     @strawberry.field(description="Its gates in order, with their questions and exit criteria.")
     async def gates(self) -> list[PlaybookGate]:

@@ -87,14 +87,14 @@ class Slice(NamedTuple):
     has_next: bool
 
 
-def check_size(name: str, size: int | None, limit: int = PAGE_MAX) -> None:
+def check_size(name: str, size: int | None) -> None:
     """Refuse a size of a page.
 
     Raises:
         InvalidInput: `invalid-page-size`.
     """
-    if size is not None and not 0 <= size <= limit:
-        raise InvalidInput("invalid-page-size", f"{name} must be from 0 to {limit}", where=name)
+    if size is not None and not 0 <= size <= PAGE_MAX:
+        raise InvalidInput("invalid-page-size", f"{name} must be from 0 to {PAGE_MAX}", where=name)
 
 
 def cut(

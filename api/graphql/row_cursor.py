@@ -19,7 +19,7 @@ import orjson
 from ledger.domain.basis import Basis
 from ledger.domain.errors import InvalidInput
 from ledger.domain.times import format_instant
-from projections.rows.asking import Question, is_text
+from projections.rows.asking import PAGE_MAX, Question, is_text
 from projections.rows.definition import Kind, Row
 
 CURSOR_CHARACTERS_MAX = 8_000
@@ -167,3 +167,58 @@ def _fits(cell: Any, kind: Kind) -> bool:
             return type(cell) is bool
         case _:
             return isinstance(cell, str) and is_text(cell)
+
+
+class PageAsked(NamedTuple):
+    """Which page of which rows is asked for.
+
+    Args:
+        question: which rows, in which order.
+        digest: see `digest_of`.
+        first: how many rows the page has.
+        cursor: where the page before ended; None for a first page.
+    """
+
+    question: Question
+    digest: str
+    first: int
+    cursor: Cursor | None
+
+    @classmethod
+    def of(cls, what: Question, first: int, after: str | None, times: Mapping[str, Any]) -> Self:
+        """Check what is asked.
+
+        Args:
+            what: which rows, in which order.
+            first: how many rows a page has.
+            after: the cursor that was given.
+            times: what was said of the basis, as spelt.
+
+        Raises:
+            InvalidInput: `invalid-page-size`, and what `Cursor.read` raises.
+        """
+        if not 1 <= first <= PAGE_MAX:
+            raise InvalidInput(
+                "invalid-page-size", f"first must be from 1 to {PAGE_MAX}", where="first"
+            )
+        digest = digest_of(what, times)
+        cursor = None if after is None else Cursor.read(after, what, digest)
+        return cls(what, digest, first, cursor)
+
+    @property
+    def after(self) -> Row | None:
+        """The cells of the last row of the page before."""
+        return None if self.cursor is None else self.cursor.cells
+
+    @property
+    def basis(self) -> Basis | None:
+        """The basis of the page before."""
+        return None if self.cursor is None else self.cursor.basis
+
+    def asked(self, basis: Basis) -> Asked:
+        """What its cursors belong to.
+
+        Args:
+            basis: of the answer.
+        """
+        return Asked(self.digest, basis, tuple(each.column for each in self.question.full_order))

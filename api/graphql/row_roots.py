@@ -13,9 +13,9 @@ from strawberry.types.field import StrawberryField
 from api.access.policy import Operation
 from api.asof import AsOf
 from api.door import Door
-from api.graphql.arguments import MIN_POSITION
+from api.graphql.arguments import HORIZON, KNOWN_AT, MIN_POSITION, VALID_AT, WITNESSED, door_of
 from api.graphql.row_answers import RowsAnswer
-from api.graphql.row_cursor import Asked, Cursor, digest_of
+from api.graphql.row_cursor import PageAsked
 from api.graphql.row_types import SCALARS, connection_type
 from api.graphql.scalars import AsOfTime, BigInt
 from ledger.domain.errors import InvalidInput
@@ -28,11 +28,11 @@ FIRST = 1_000
 
 _TIMES: dict[str, tuple[Any, str]] = {
     "as_of": (AsOfTime, "On both axes: as of then, as known then; by default now."),
-    "valid_at": (AsOfTime, "Valid time alone: what had happened at the buyer by then."),
-    "known_at": (AsOfTime, 'Knowledge time alone: what was known by then; "now" is hindsight.'),
+    "valid_at": (AsOfTime, VALID_AT),
+    "known_at": (AsOfTime, KNOWN_AT),
     "hindsight": (bool, 'The same as knownAt: "now".'),
-    "horizon": (BigInt, "The last position to take into account."),
-    "witnessed_only": (bool, "Leave out what sources attested and this ledger did not see."),
+    "horizon": (BigInt, HORIZON),
+    "witnessed_only": (bool, WITNESSED),
     "under": (str, "Judge by this playbook version, key@version, whatever was in force."),
     "min_position": (BigInt, MIN_POSITION),
 }
@@ -76,31 +76,18 @@ def _answer(door: Door, table: Table, given: dict[str, Any]) -> RowsAnswer:
         door.check(Operation.READ_EVENTS)
     first, after = given.pop("first", None), given.pop("after", None)
     order_by = given.pop("order_by", None)
-    first = FIRST if first is None else first
-    if not 1 <= first <= PAGE_MAX:
-        raise InvalidInput(
-            "invalid-page-size", f"first must be from 1 to {PAGE_MAX}", where="first"
-        )
     asked = asked_of(given)
     what = question(table, given, order_by)
-    digest = digest_of(what, asked.times)
-    cursor = None if after is None else Cursor.read(after, what, digest)
-    basis = door.taken_up(asked, None if cursor is None else cursor.basis)
-    order = tuple(each.column for each in what.full_order)
-    return RowsAnswer(
-        door,
-        what,
-        Asked(digest, basis, order),
-        first,
-        None if cursor is None else cursor.cells,
-    )
+    page = PageAsked.of(what, FIRST if first is None else first, after, asked.times)
+    basis = door.taken_up(asked, page.basis)
+    return RowsAnswer(door, what, page.asked(basis), page.first, page.after)
 
 
 def _root(table: Table) -> StrawberryField:
     connection = connection_type(table)
 
     async def resolve(info: Info, **given: Any) -> Any:
-        return await run_in_threadpool(_answer, info.context["door"], table, given)
+        return await run_in_threadpool(_answer, door_of(info), table, given)
 
     arguments = {
         **_TIMES,

@@ -14,7 +14,7 @@ from strawberry.types import Info
 
 from api.graphql import relay
 from api.graphql.deals import Deal, DealConnection, DealFilterInput, UntilArgument, page_of
-from api.graphql.directory import Account, Person, person_of
+from api.graphql.directory import Account, Person
 from api.graphql.forecasts import Forecast, Organisation
 from api.graphql.identity import Node
 from api.graphql.journey import BookFinding, Lapses
@@ -278,7 +278,7 @@ class Snapshot:
         )
         listed = ("people", str(organisation.asked), manager)
         paging = Paging(first, after, last, before)
-        return relay.page(self.book, listed, paging, rows, person_of)
+        return relay.page(self.book, listed, paging, rows, Person.of)
 
     @strawberry.field(description="Somebody of ours by id; null when nobody of that id is there.")
     async def person(
@@ -287,7 +287,7 @@ class Snapshot:
         organisation: OrganisationArgument = Organisation.AS_WAS,
     ) -> Person | None:
         rows = await self.book.ask(lambda book: people_rows(book, organisation.asked, only=str(id)))
-        return person_of(rows[0]) if rows else None
+        return Person.of(rows[0]) if rows else None
 
     @strawberry.field(description="The buyers' accounts, in the order of their ids.")
     async def accounts(

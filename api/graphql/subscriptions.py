@@ -21,17 +21,18 @@ from api.access import policy
 from api.access.policy import Operation
 from api.asof import AsOf
 from api.door import Door
+from api.graphql.arguments import door_of
 from api.graphql.forecasts import Forecast
-from api.graphql.scalars import BigInt, Date, ExactDecimal
+from api.graphql.scalars import BigInt, Date
 from api.graphql.types import BasisType, LedgerEvent, Money
 from api.subscribing import Stream, Subscriptions
 from ledger.domain.basis import Basis
 from ledger.domain.errors import InvalidInput
-from ledger.domain.events import TYPES, Event, is_stream, stream_category, stream_id, stream_name
+from ledger.domain.events import TYPES, Event, is_stream, stream_id, stream_name
 from projections.audience import Audience, basis_of, is_of_deal
 from projections.deal_changes import DealChange, DealStanding, deal_change
 from projections.discreet import DiscreetReader, discreet
-from projections.follower import Passage, Sought
+from projections.follower import BATCH_EVENTS_MAX, Passage, Sought
 from projections.position import await_position
 from projections.reader import LogReader
 from projections.timeline import event_facts
@@ -68,7 +69,7 @@ class StreamedEvent:
 
     @classmethod
     def of(cls, event: Event) -> StreamedEvent:
-        of_deal = stream_category(event["stream"]) == "deal"
+        of_deal = is_of_deal(event)
         return cls(
             position=BigInt(event["position"]),
             stream=strawberry.ID(event["stream"]),
@@ -113,7 +114,7 @@ class StreamedDeal:
             owner=claimed["owner"],
             stage=claimed["stage"],
             category=str(claimed["category"]),
-            amount=Money(amount=ExactDecimal(amount), currency=currency) if amount else None,
+            amount=Money.maybe(amount or None, currency or None),
             close_date=None if claimed["close_date"] is None else Date(claimed["close_date"]),
             outcome=str(claimed["outcome"]),
             evidenced_category=str(evidenced["evidenced_category"]),
@@ -195,8 +196,7 @@ class _Listener:
         self.subscriptions: Subscriptions = info.context["subscriptions"]
         self.stream: Stream = info.context["stream"]
         self.asking = self.stream.asking
-        door: Door = info.context["door"]
-        self.door = door.seen_by(self.asking)
+        self.door = door_of(info).seen_by(self.asking)
         self.door.check(Operation.READ)
 
     @contextmanager
@@ -260,7 +260,8 @@ class Subscription:
         listener = _Listener(info)
         told = partial(_told_events, listener)
         sought = _sought(deal, types)
-        async with aclosing(listener.items(after_position, sought, 200, told)) as items:
+        events = listener.items(after_position, sought, BATCH_EVENTS_MAX, told)
+        async with aclosing(events) as items:
             async for item in items:
                 yield item
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import strawberry
 
@@ -62,6 +62,8 @@ class Money:
 
 @strawberry.type(description="A recorded event.")
 class LedgerEvent(Node):
+    KEY: ClassVar = "position"
+
     position: BigInt = strawberry.field(description="Its place in the log: 1, 2, 3, ...")
     event_id: strawberry.ID = strawberry.field(description="Its UUID.")
     type: str = strawberry.field(description="Such as evidence-recorded.")
@@ -72,9 +74,6 @@ class LedgerEvent(Node):
     actor: str = strawberry.field(description="Who recorded it.")
     source: str = strawberry.field(description="The system it came from, and its record there.")
     summary: str = strawberry.field(description="What it says, in a few words.")
-
-    def node_key(self) -> str:
-        return str(self.position)
 
     @classmethod
     def of(cls, facts: dict[str, Any]) -> LedgerEvent:

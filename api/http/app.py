@@ -1,4 +1,5 @@
-"""The HTTP door: GraphQL at /graphql, GraphiQL from our own files, health.
+"""The HTTP door: GraphQL at /graphql with subscriptions, GraphiQL from our own files, exports,
+ingest, health and metrics.
 
 Law: nobody gets in unknown where credentials are needed (see `api.http.credentials`). A browser
 sends those it knows by itself, and on loopback none may be needed; so nothing that a page of
@@ -46,7 +47,7 @@ from api.http.observing import Observed
 from api.http.sockets import INIT_SECONDS_MAX
 from api.http.streams import StreamRouter
 from api.subscribing import Line, Subscriptions
-from ledger.domain.errors import Forbidden
+from ledger.domain.errors import Forbidden, InvalidInput
 from ledger.store.ledger import Ledger
 from projections.rows.catalogue import catalogue
 
@@ -82,9 +83,7 @@ class _BodyLimit:
         chunked = b"transfer-encoding" in headers
         if chunked or not length.isdigit() or int(length) > BODY_BYTES_MAX:
             message = f"a request is at most {BODY_BYTES_MAX} bytes, and says how long it is"
-            fault = {"message": message, "extensions": {"code": "request-too-large"}}
-            answer = JSONResponse({"errors": [fault]}, status_code=413)
-            await answer(scope, receive, send)
+            await fault(InvalidInput("request-too-large", message))(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
@@ -106,12 +105,8 @@ class _JsonOnly:
             kinds = [value.partition(b";")[0].strip().lower() for value in said]
             wanted = NDJSON if scope["path"] == INGEST_PATH else b"application/json"
             if kinds != [wanted]:
-                fault = {
-                    "message": f"a request is JSON, and its Content-Type is {wanted.decode()}",
-                    "extensions": {"code": "not-json"},
-                }
-                answer = JSONResponse({"errors": [fault]}, status_code=415)
-                await answer(scope, receive, send)
+                message = f"a request is JSON, and its Content-Type is {wanted.decode()}"
+                await fault(InvalidInput("not-json", message))(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from hashlib import sha256
-from typing import Any
 
 from anyio import CancelScope
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import HTTPConnection
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.access.identify import Identifier
 from api.access.readings import ASKED_CHARACTERS_MAX, Asking, log_reading
+from api.http.faults import fault
 from ledger.domain.errors import QledgerError, Unauthenticated
 from ledger.store.database import Database
 
@@ -38,9 +37,15 @@ def asking_of(connection: HTTPConnection) -> Asking:
     return asking
 
 
-def know(connection: HTTPConnection, asking: Asking) -> None:
+def asking_in(scope: Scope) -> Asking | None:
+    """The same; None where nobody is known yet."""
+    asking: Asking | None = scope.get("state", {}).get(_ASKING)
+    return asking
+
+
+def know(scope: Scope, asking: Asking) -> None:
     """Keep who asks, for all that looks at the request."""
-    connection.scope.setdefault("state", {})[_ASKING] = asking
+    scope.setdefault("state", {})[_ASKING] = asking
 
 
 class KnownOnly:
@@ -70,7 +75,7 @@ class KnownOnly:
         except QledgerError as refusal:
             await _refuse(refusal, scope, receive, send)
             return
-        scope.setdefault("state", {})[_ASKING] = Asking(principal)
+        know(scope, Asking(principal))
         await self._app(scope, receive, send)
 
 
@@ -82,11 +87,8 @@ async def _refuse(refusal: QledgerError, scope: Scope, receive: Receive, send: S
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 4401})
         return
-    facts: dict[str, Any] = refusal.as_dict()
-    fault = {"message": facts.pop("message"), "extensions": facts}
-    unknown = isinstance(refusal, Unauthenticated)
-    answer = JSONResponse({"errors": [fault]}, status_code=401 if unknown else 503)
-    for challenge in _CHALLENGES if unknown else ():
+    answer = fault(refusal)
+    for challenge in _CHALLENGES if isinstance(refusal, Unauthenticated) else ():
         answer.headers.append("WWW-Authenticate", challenge)
     await answer(scope, receive, send)
 

@@ -1,4 +1,5 @@
-"""Refusals as HTTP says them: a status by the class of the error, and its facts as JSON."""
+"""Refusals as HTTP says them: a status by the code or the class of the error, and its facts as
+JSON. An error that is told is noted of the request."""
 
 from __future__ import annotations
 
@@ -28,6 +29,14 @@ _STATUS: tuple[tuple[type[QledgerError], int], ...] = (
     (Unavailable, 503),
 )
 
+_STATUS_OF_CODE = {
+    "body-stalled": 408,
+    "request-too-large": 413,
+    "not-json": 415,
+    "unsupported-encoding": 415,
+}
+"""Where HTTP has a status for what is the matter."""
+
 
 def fault(error: QledgerError) -> JSONResponse:
     """The answer to a request that was refused: `errors`, with `message` and `extensions`.
@@ -38,7 +47,8 @@ def fault(error: QledgerError) -> JSONResponse:
     note = noted()
     if note is not None:
         note.code(error.code, failed=isinstance(error, Unavailable))
-    status = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+    of_class = next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+    status = _STATUS_OF_CODE.get(error.code, of_class)
     return JSONResponse(
         {"errors": [told_of(error)]}, status_code=status, headers={"Cache-Control": "no-store"}
     )

@@ -14,8 +14,10 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from api.http.faults import fault
+from ledger.domain.errors import InvalidInput
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _SPELT = re.compile(r"(?:\[(?P<address>[0-9a-f:.]+)\]|(?P<name>[^\[\]:]+))(?::\d{1,5})?")
@@ -70,14 +72,11 @@ class KnownHostsOnly:
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close"})
         else:
-            fault = {
-                "message": "this host is not answered",
-                "extensions": {
-                    "code": "unknown-host",
-                    "hint": "the person who serves lists the names that are, in QLEDGER_HOSTS",
-                },
-            }
-            await JSONResponse({"errors": [fault]}, status_code=400)(scope, receive, send)
+            refused = InvalidInput(
+                "unknown-host", "this host is not answered",
+                hint="the person who serves lists the names that are, in QLEDGER_HOSTS",
+            )  # fmt: skip
+            await fault(refused)(scope, receive, send)
 
 
 def _address(spelt: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -44,8 +44,6 @@ STALLED_SECONDS = 60
 PART_BYTES = 256 * 1024
 """How much is handed to the thread that reads lines at once."""
 
-_STATUS = {"request-too-large": 413, "body-stalled": 408, "unsupported-encoding": 415}
-
 
 def ingest_routes(door: Door, ledger: Ledger) -> APIRouter:
     """The route that takes events in bulk.
@@ -126,10 +124,8 @@ def _status(incoming: Ingest) -> int:
 
 def _refused(error: QledgerError, counted: dict[str, Any] | None = None) -> Response:
     """Why reading ended, with what had become of the lines before that."""
-    plain = fault(error)
-    status = _STATUS.get(error.code, plain.status_code)
     told = {**(counted or {}), "errors": [told_of(error)]}
-    return JSONResponse(told, status, {"Cache-Control": "no-store"})
+    return JSONResponse(told, fault(error).status_code, {"Cache-Control": "no-store"})
 
 
 class _Body:

@@ -22,8 +22,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api import tracing
 from api.access.readings import Asking
 from api.http import metrics
+from api.http.credentials import asking_in
 from api.http.logs import log_request
-from api.noted import Noted, noting
+from api.noted import UNEXPECTED, Noted, noting, unexpected
 
 LOGGER = logging.getLogger("qledger.http")
 PATH_CHARACTERS_MAX = 200
@@ -81,7 +82,7 @@ class _One:
 
         async def told(message: Message) -> None:
             if message["type"] == "http.response.start":
-                if self.note.wait_seconds is not None or "rate-limited" in self.note.codes:
+                if "rate-limited" in self.note.codes:
                     message["status"] = 429
                 self.status = message["status"]
                 _say(MutableHeaders(scope=message), self.note)
@@ -100,8 +101,7 @@ class _One:
         metrics.request_ended(door, self.note.document, outcome, seconds)
         if self.note.spent is not None:
             metrics.question_asked(self.note.spent.cost)
-        asking: Asking | None = self._scope.get("state", {}).get("asking")
-        log_request(self._line(status, seconds, door, outcome, asking))
+        log_request(self._line(status, seconds, door, outcome, asking_in(self._scope)))
         tracing.tell(
             {
                 "http.response.status_code": status,
@@ -184,10 +184,5 @@ def _outcome(status: int, note: Noted) -> metrics.Outcome:
 
 
 def _unexpected(note: Noted) -> JSONResponse:
-    facts = {
-        "code": "internal-error",
-        "hint": "the log of the server has it under this id",
-        "requestId": note.request_id,
-    }
-    fault = {"message": "Unexpected error.", "extensions": facts}
+    fault = {"message": UNEXPECTED, "extensions": unexpected(note)}
     return JSONResponse({"errors": [fault]}, status_code=500)

@@ -43,7 +43,7 @@ _document: ContextVar[str | None] = ContextVar("document", default=None)
 
 
 class Question(NamedTuple):
-    """What a GET asks.
+    """What a request asks.
 
     Args:
         text: the GraphQL document.

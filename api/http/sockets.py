@@ -57,7 +57,7 @@ async def known_on(context: dict[str, Any]) -> None:
     except QledgerError:
         raise ConnectionRejectionError from None
     asking = Asking(principal)
-    know(context["request"], asking)
+    know(context["request"].scope, asking)
     door: Door = context["door"]
     context["door"] = door.seen_by(asking)
 

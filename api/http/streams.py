@@ -18,18 +18,19 @@ from typing import Any, NamedTuple
 import orjson
 from fastapi import Depends, Request
 from starlette.requests import HTTPConnection
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from strawberry.http import process_result
 from strawberry.http.websocket_origin import is_same_origin
 from strawberry.types.unset import UNSET
 
+from api.asof import parse_horizon
 from api.http.encoding import json_bytes
 from api.http.faults import fault
 from api.http.media import ranges
-from api.http.questions import QuestionRouter
+from api.http.questions import Question, QuestionRouter
 from api.http.sockets import SocketHandler, TextSocket, known_on
 from api.subscribing import Stream, Subscriptions
-from ledger.domain.errors import InvalidInput, QledgerError
+from ledger.domain.errors import Forbidden, InvalidInput, QledgerError
 
 LOGGER = logging.getLogger("qledger.http")
 EVENT_STREAM = "text/event-stream"
@@ -44,20 +45,6 @@ _HEADERS = {
     "Cache-Control": "no-cache, no-transform",
     "X-Accel-Buffering": "no",  # nginx must not keep it back
 }
-
-
-class _Asked(NamedTuple):
-    """What a request asks.
-
-    Args:
-        text: the GraphQL document.
-        variables: as JSON.
-        operation: which of its operations.
-    """
-
-    text: str
-    variables: dict[str, Any] | None
-    operation: str | None
 
 
 class _Part(NamedTuple):
@@ -98,12 +85,8 @@ class StreamRouter(QuestionRouter):
         return await super().run(request, context, root_value)
 
     async def _stream(self, request: Request, context: dict[str, Any]) -> Response:
-        if not is_of_same_origin(request):
-            refused = {
-                "message": "a page of another site may not listen",
-                "extensions": {"code": "other-origin"},
-            }
-            return JSONResponse({"errors": [refused]}, status_code=403)
+        if not _is_of_same_origin(request):
+            return fault(Forbidden("other-origin", "a page of another site may not listen"))
         try:
             asked = await _asked(request)
             resumed_at = _resumed_at(request)
@@ -127,7 +110,7 @@ def takes_a_stream(request: Request) -> bool:
     return dict(ranges(request.headers.get("accept", ""))).get(EVENT_STREAM, 0.0) > 0
 
 
-def is_of_same_origin(connection: HTTPConnection) -> bool:
+def _is_of_same_origin(connection: HTTPConnection) -> bool:
     """Whether a request comes from no page, or from one of ours."""
     origin = connection.headers.get("origin")
     return origin is None or is_same_origin(origin, connection.headers.get("host"))
@@ -190,7 +173,7 @@ def _break_off(parts: asyncio.Queue[_Part | None]) -> None:
         parts.put_nowait(None)
 
 
-async def _asked(request: Request) -> _Asked:
+async def _asked(request: Request) -> Question:
     """What a request asks.
 
     Raises:
@@ -213,7 +196,7 @@ async def _asked(request: Request) -> _Asked:
         raise InvalidInput("invalid-variables", "variables are a JSON object", where="variables")
     if not isinstance(operation, str | None):
         raise InvalidInput("invalid-request", "operationName is text", where="operationName")
-    return _Asked(text, variables, operation or None)
+    return Question(text, variables, operation or None)
 
 
 def _resumed_at(request: Request) -> int | None:
@@ -223,10 +206,4 @@ def _resumed_at(request: Request) -> int | None:
         InvalidInput: `invalid-horizon`.
     """
     said = request.headers.get("last-event-id", "").strip()
-    if not said:
-        return None
-    if not (said.isascii() and said.isdecimal()) or len(said) > 18:
-        raise InvalidInput(
-            "invalid-horizon", f"{said[:40]!r} is not a position", where="Last-Event-ID"
-        )
-    return int(said)
+    return parse_horizon(said[:40], where="Last-Event-ID") if said else None

@@ -54,10 +54,11 @@ _ROWS = f"""query($asOf: AsOfTime, $first: Int, $after: String) {{
     dealRows(asOf: $asOf, first: $first, after: $after) {{
         nodes {{ {_COLUMNS} }} pageInfo {{ hasNextPage endCursor }} }} }}"""
 _EVENT = "{ position type occurredAt knownAt actor summary }"
+_WHY = f"{{ rule playbook summary missing because {_EVENT} }}"
 _DEAL = f"""query($asOf: AsOfTime, $deal: ID!) {{ snapshot(asOf: $asOf) {{ deal(id: $deal) {{
     name owner category standsAt why headline
-    gates {{ gate name status since summary missing because {_EVENT}
-        criteria {{ criterion status rule since summary because {_EVENT} }} }}
+    gates {{ gate name status since summary missing because {_EVENT} explain {_WHY}
+        criteria {{ criterion status rule since summary because {_EVENT} explain {_WHY} }} }}
     timeline(first: 500) {{ nodes {{ status event {_EVENT} payload }} }} }} }} }}"""
 _FORECAST = """query($asOf: AsOfTime) { snapshot(asOf: $asOf) { forecast(groupBy: ["owner"]) {
     period currency groups { key { dimension value } cells { measure category amount deals } }

@@ -165,7 +165,6 @@ def wrong_with(answer: httpx.Response) -> str | None:
 
 def _body(question: Question) -> bytes:
     """The request; half of a pair is sent as its escape, which JSON allows."""
-
     return json.dumps({"query": question.text, "variables": question.variables}).encode()
 
 
