@@ -92,11 +92,14 @@ class Door:
         self.reach(asked)
         with self.database.asking() as connection:
             reader = LogReader(connection)
-            present = reader.present()
+            present = self._now(reader)
             basis = resolve(asked, present, reader)
         self._reached = max(self._reached, present.head)
         self._note(basis)
         return basis
+
+    def _now(self, reader: LogReader) -> Present:
+        return reader.present()
 
     def taken_up(self, asked: AsOf, basis: Basis | None) -> Basis:
         """The basis of a page: that of the page before, or what is asked now.

@@ -11,9 +11,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Self, TypeAlias
 
-from api.access.policy import Operation
 from api.access.readings import Asking
-from api.asof import AsOf, resolve
+from api.asof import AsOf
 from api.door import Door
 from ledger.config import Settings
 from ledger.domain.basis import Basis
@@ -82,18 +81,15 @@ class MomentDoor(Door):
         return head
 
     def resolve(self, asked: AsOf) -> Basis:
-        self.check(Operation.READ)
-        self.reach(asked)
-        with self.database.asking() as connection:
-            reader = LogReader(connection)
-            with self._alone:
-                self._moment = self._moment or reader.present()
-                self._reached = max(self._reached, self._moment.head)
-            basis = resolve(asked, self._moment, reader)
-        self._note(basis)
+        basis = super().resolve(asked)
         with self._alone:
             self._found[asked] = basis
         return basis
+
+    def _now(self, reader: LogReader) -> Present:
+        with self._alone:
+            self._moment = self._moment or super()._now(reader)
+            return self._moment
 
     @contextmanager
     def book_at(self, basis: Basis) -> Iterator[Book]:

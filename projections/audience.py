@@ -13,10 +13,11 @@ from datetime import datetime
 from typing import TypeAlias
 
 from ledger.domain.basis import Basis
-from ledger.domain.events import Event, stream_category, stream_id
+from ledger.domain.events import Event, PlaybookPublished, stream_category, stream_id
 from ledger.domain.history import ACTS
 from projections.fold.claims import ClaimedDeal, claimed_deal
 from projections.fold.people import CHART_TYPES, Chart, chart_of, people_at
+from projections.fold.rulebook import PlaybookHistory
 from projections.reader import LogReader
 from projections.scope import Scope
 
@@ -55,6 +56,8 @@ class Audience:
         self._histories: dict[str, list[Event]] = {}
         self._people: list[Event] | None = None
         self._charts: dict[tuple[int, int | str], Chart] = {}
+        self._published: list[Event] | None = None
+        self._playbooks: dict[int, PlaybookHistory] = {}
 
     def scope(self, event: Event) -> Scope:
         """The scope at the event's own basis."""
@@ -72,8 +75,7 @@ class Audience:
         """The events of a deal that the basis of one of them sees; none where not even itself."""
         stream = event["stream"]
         if stream not in self._histories:
-            last = basis_of(self._events[-1])
-            self._histories[stream] = self._reader.stream(last, stream)
+            self._histories[stream] = self._reader.stream(self._last, stream)
         seen = seen_at(self._histories[stream], event)
         return seen if seen and seen[-1]["position"] == event["position"] else []
 
@@ -82,9 +84,24 @@ class Audience:
         seen = self.history(event)
         return claimed_deal(stream_id(event["stream"]), seen, event["recorded_at"])
 
+    def playbooks(self, event: Event) -> PlaybookHistory:
+        """The playbooks that the event's own basis sees."""
+        if self._published is None:
+            types = (PlaybookPublished.type,)
+            self._published = self._reader.events(self._last, "playbook", types)
+        seen = seen_at(self._published, event)
+        # What one basis of the log sees, each later one sees: as many are the same.
+        if len(seen) not in self._playbooks:
+            self._playbooks[len(seen)] = PlaybookHistory(seen, event["recorded_at"])
+        return self._playbooks[len(seen)]
+
+    @property
+    def _last(self) -> Basis:
+        return basis_of(self._events[-1])
+
     def _chart(self, event: Event) -> Chart:
         if self._people is None:
-            self._people = self._reader.events(basis_of(self._events[-1]), "person", CHART_TYPES)
+            self._people = self._reader.events(self._last, "person", CHART_TYPES)
         seen = seen_at(self._people, event)
         # Both numbers only grow along the log: while they are equal, the same events count. A
         # correction can move an event in time, and then only the same instant is surely the same.

@@ -307,6 +307,17 @@ class Book(ReferenceData):
         """The deals in scope, in order."""
         return [stream_id(stream) for stream, _events in self.claims()]
 
+    @cached_property
+    def accounts_shown(self) -> frozenset[str] | None:
+        """The accounts of the deals in scope; None where all of both are shown."""
+        if not self.scope.is_limited:
+            return None
+        deals = (
+            claimed_deal(stream_id(stream), events, self.valid_at)
+            for stream, events in self.claims()
+        )
+        return frozenset(deal.account for deal in deals if deal is not None and deal.account)
+
     def calls(self, period: Period) -> list[Call]:
         """The calls of a period by those in scope, and what their superiors made of them."""
         found = calls_at(self.call_events(period), self.valid_at, self.superiors)

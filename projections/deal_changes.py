@@ -17,7 +17,6 @@ from ledger.domain.events import Event, stream_id
 from ledger.domain.money import format_amount
 from projections.alone import judge_alone
 from projections.audience import Audience, basis_of
-from projections.fold.rulebook import PlaybookHistory
 from projections.qualified import BookDeal, Judge
 from projections.reader import LogReader
 
@@ -94,7 +93,8 @@ def deal_change(reader: LogReader, audience: Audience, event: Event) -> DealChan
     if not history:
         return None
     scope = audience.scope(event)
-    judge = _judge(reader, basis_of(event), event, history)
+    playbooks = audience.playbooks(event)
+    judge = judge_alone(reader, basis_of(event), event["recorded_at"], playbooks, history)
     before, after = (
         standing if standing is not None and scope.holds(standing.owner) else None
         for standing in (
@@ -114,13 +114,6 @@ def deal_change(reader: LogReader, audience: Audience, event: Event) -> DealChan
         after,
         changes,
     )
-
-
-def _judge(reader: LogReader, basis: Basis, event: Event, history: Sequence[Event]) -> Judge:
-    """By what the deal is judged at the instant of an event."""
-    published = reader.events(basis, "playbook", ("playbook-published", "playbook-reviewed"))
-    playbooks = PlaybookHistory(published, event["recorded_at"])
-    return judge_alone(reader, basis, event["recorded_at"], playbooks, history)
 
 
 def _standing(event: Event, history: Sequence[Event], judge: Judge) -> DealStanding | None:

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ledger.domain.events import stream_id
 from projections.book import Book
 from projections.explain import opened
-from projections.fold.claims import claimed_deal
 from projections.fold.people import Account, Organisation, Person
 
 
@@ -68,7 +66,7 @@ def account_rows(book: Book, *, only: str | None = None) -> list[dict[str, Any]]
     Returns:
         JSON: `account`, `name`, `parent`, `dimensions`.
     """
-    accounts, shown = book.directory.accounts, accounts_shown(book)
+    accounts, shown = book.directory.accounts, book.accounts_shown
     return [
         _account(accounts[each])
         for each in (sorted(accounts) if only is None else [only])
@@ -83,13 +81,3 @@ def _account(account: Account) -> dict[str, Any]:
         "parent": account.parent,
         "dimensions": dict(sorted(account.dimensions.items())),
     }
-
-
-def accounts_shown(book: Book) -> frozenset[str] | None:
-    """The accounts of the deals that the book shows; None where it shows all of both."""
-    if not book.scope.is_limited:
-        return None
-    deals = (
-        claimed_deal(stream_id(stream), events, book.valid_at) for stream, events in book.claims()
-    )
-    return frozenset(deal.account for deal in deals if deal is not None and deal.account)

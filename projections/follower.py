@@ -24,8 +24,8 @@ from ledger.domain.envelope import decode
 from ledger.domain.errors import NotFound, QledgerError
 from ledger.domain.events import Event
 from ledger.domain.times import END_OF_TIME
+from projections.hints import POLL_SECONDS, Hints
 from projections.reader import LogReader
-from projections.runner import POLL_SECONDS, Hints
 
 KEPT_EVENTS_MAX = 1_000
 KEPT_BYTES_MAX = 8 * 1024 * 1024

@@ -48,6 +48,8 @@ GROUPS_MAX = 50_000
 
 GroupKey: TypeAlias = tuple[str | None, ...]
 CellKey: TypeAlias = tuple[GroupKey, str, str]
+CellPlace: TypeAlias = tuple[str, str]
+"""(measure, category): where a cell stands within its group."""
 """(group, measure, category)"""
 
 
@@ -269,10 +271,10 @@ class Forecast:
         if currency is None:
             return Decimal(0)
         total = Decimal(0)
-        for each, amount in sorted(cell.amounts.items()):  # inexact rates add alike in one order
+        for each in sorted(cell.amounts):  # inexact rates add alike in one order
             rate = self._rate(each)
             if rate is not None:
-                total += amount * rate
+                total += cell.amounts[each] * rate
         return round_to_minor_unit(total, currency)
 
     def _rate(self, currency: str) -> Decimal | None:
@@ -282,22 +284,36 @@ class Forecast:
             self._rates[currency] = conversion_rate(currency, to, self.settings.rates)
         return self._rates[currency]
 
-    def as_dict(self, *, by_currency: bool = True) -> dict[str, Any]:
-        """The answer as JSON: decimal strings, every category of every measure.
+    def by_group(self) -> dict[GroupKey, dict[CellPlace, Cell]]:
+        """The cells of each group, in the order of groups; none where no groups were asked for."""
+        found: dict[GroupKey, dict[CellPlace, Cell]] = {
+            group: {} for group in (self.groups() if self.group_by else ())
+        }
+        if found:
+            for (group, measure, category), cell in self.tally.cells.items():
+                found[group][measure, category] = cell
+        return found
+
+    def totals(self) -> dict[CellPlace, Cell]:
+        """The cells over all groups, in the order of measures and categories by name."""
+        found: dict[CellPlace, Cell] = {}
+        for (_group, measure, category), cell in self.tally.cells.items():
+            found.setdefault((measure, category), Cell()).merge(cell)
+        return dict(sorted(found.items()))
+
+    def has_measure(self, measure: str, *, by_group: bool) -> bool:
+        """Whether a measure can be told: calls are of people, and cannot be grouped by all.
 
         Args:
-            by_currency: whether each sum is told in the deals' own currencies too.
+            measure: one of `MEASURES`.
+            by_group: of a group, not of all together.
         """
-        by_group: dict[GroupKey, dict[tuple[str, str], Cell]] = {}
-        totals: dict[tuple[str, str], Cell] = {}
-        for (group, measure, category), cell in sorted(
-            self.tally.cells.items(), key=lambda item: item[0][1:]
-        ):
-            by_group.setdefault(group, {})[measure, category] = cell
-            totals.setdefault((measure, category), Cell()).merge(cell)
-        nothing = {
-            measure: self._cell_as_dict(Cell(), measure, by_currency=False) for measure in MEASURES
-        }
+        return not by_group or measure in DEAL_MEASURES or CALL_DIMENSIONS.issuperset(self.group_by)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The answer as JSON: decimal strings, every category of every measure."""
+        totals = self.totals()
+        nothing = {measure: self._cell_as_dict(Cell(), measure) for measure in MEASURES}
         return {
             "basis": self.basis.as_dict(),
             "period": {
@@ -307,55 +323,56 @@ class Forecast:
             },
             "currency": self.settings.reporting_currency,
             "organisation": str(self.organisation),
-            "measures": self._measures(totals, (), nothing, by_currency=by_currency),
+            "measures": self._measures(totals, nothing, by_group=False),
             "groups": [
                 {
                     "key": dict(zip(self.group_by, group, strict=True)),
-                    "measures": self._measures(
-                        by_group[group], self.group_by, nothing, by_currency=by_currency
-                    ),
+                    "measures": self._measures(cells, nothing, by_group=True),
                 }
-                for group in (self.groups() if self.group_by else [])
+                for group, cells in self.by_group().items()
             ],
             "without_amount": sorted(self.tally.without_amount),
             "without_close_date": sorted(self.tally.without_close_date),
-            "unconverted": self._unconverted(totals),
+            "unconverted": self.unconverted(),
         }
 
     def _measures(
-        self,
-        cells: Mapping[tuple[str, str], Cell],
-        group_by: tuple[str, ...],
-        nothing: Mapping[str, Any],
-        *,
-        by_currency: bool,
+        self, cells: Mapping[CellPlace, Cell], nothing: Mapping[str, Any], *, by_group: bool
     ) -> dict[str, Any]:
-        measures: dict[str, Any] = {}
-        for measure in MEASURES:
-            if measure not in DEAL_MEASURES and not CALL_DIMENSIONS.issuperset(group_by):
-                measures[measure] = None
-                continue
-            measures[measure] = {
+        return {
+            measure: {
                 category: nothing[measure]
                 if (cell := cells.get((measure, category))) is None
-                else self._cell_as_dict(cell, measure, by_currency=by_currency)
+                else self._cell_as_dict(cell, measure)
                 for category in CATEGORIES
             }
-        return measures
+            if self.has_measure(measure, by_group=by_group)
+            else None
+            for measure in MEASURES
+        }
 
-    def _cell_as_dict(self, cell: Cell, measure: str, *, by_currency: bool) -> dict[str, Any]:
+    def _cell_as_dict(self, cell: Cell, measure: str) -> dict[str, Any]:
         return {
             "amount": format_amount(self.amount(cell)),
             "deals": cell.deals if measure in DEAL_MEASURES else None,
-            "by_currency": {
-                currency: format_amount(round_to_minor_unit(cell.amounts[currency], currency))
-                for currency in (sorted(cell.amounts) if by_currency else ())
-            },
+            "by_currency": dict(self.by_currency(cell)),
         }
 
-    def _unconverted(self, totals: Mapping[tuple[str, str], Cell]) -> list[dict[str, str]]:
+    @staticmethod
+    def by_currency(cell: Cell) -> list[tuple[str, str]]:
+        """The sums of a cell in the deals' own currencies: (currency, amount), in their order."""
+        return [
+            (currency, format_amount(round_to_minor_unit(amount, currency)))
+            for currency, amount in sorted(cell.amounts.items())
+        ]
+
+    def unconverted(self) -> list[dict[str, str]]:
         """What is missing from the reporting currency's sums for want of a rate."""
         to = self.settings.reporting_currency
+        currencies = {currency for cell in self.tally.cells.values() for currency in cell.amounts}
+        without_rate = {each for each in currencies if to is None or self._rate(each) is None}
+        if not without_rate:
+            return []
         missing = [
             {
                 "measure": measure,
@@ -363,8 +380,8 @@ class Forecast:
                 "currency": currency,
                 "amount": format_amount(round_to_minor_unit(amount, currency)),
             }
-            for (measure, category), cell in totals.items()
+            for (measure, category), cell in self.totals().items()
             for currency, amount in cell.amounts.items()
-            if amount and (to is None or conversion_rate(currency, to, self.settings.rates) is None)
+            if amount and currency in without_rate
         ]
         return sorted(missing, key=lambda each: tuple(each.values()))

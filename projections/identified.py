@@ -15,7 +15,6 @@ from ledger.domain.basis import Basis, everything_known
 from ledger.domain.errors import NotFound
 from ledger.domain.events import Event, stream_category, stream_id
 from projections.book import Book
-from projections.directory import accounts_shown
 from projections.fold.people import CHART_TYPES
 from projections.timeline import event_facts
 
@@ -62,7 +61,7 @@ def _is_in_scope(book: Book, event: Event) -> bool:
         case "person":
             return book.scope.holds(subject)
         case "account":
-            shown = accounts_shown(book)
+            shown = book.accounts_shown
             return shown is None or subject in shown
         case "period":
             return book.scope.holds(event["payload"].get("person"))

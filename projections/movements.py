@@ -133,7 +133,7 @@ def _open_from_tables(
     point = Point(opening.valid_at, opening.known_at, months_of(between.period))
     wanted = frozenset({"closed"} if measure is Measure.CLOSED else OPEN_CATEGORIES)
     for (owner, currency), accounts in balance(tables, point).holders():
-        for (of, category), (amount, deals) in accounts.items():
+        for (of, category), amount, deals in accounts:
             if deals and of == measure and category in wanted:
                 balances.open(Account(owner, currency, category), amount, deals)
 

@@ -25,6 +25,7 @@ from psycopg import Connection, IsolationLevel
 from ledger.domain.basis import RULES
 from ledger.domain.errors import Refused, Unavailable
 from projections import sessions
+from projections.fold import walk
 from projections.fold.deal_history import DealHistory
 from projections.histories import Fold
 from projections.parallel import EVENTS_PER_WORKER_MIN
@@ -42,6 +43,9 @@ EVENTS_PER_PART = 25_000
 PARTS_MAX = 128
 POLL_SECONDS = 0.2
 READERS_SECONDS_MAX = 300
+
+COMPILED = not str(walk.__file__).endswith(".py")
+"""Whether the fold runs compiled to C."""
 
 _ALONE: LiteralString = "SELECT pg_try_advisory_lock(%s)"
 _SIDES: LiteralString = """

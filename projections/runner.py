@@ -16,7 +16,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import closing
 from typing import Any, LiteralString, NamedTuple, TypeAlias
 
 import psycopg
@@ -25,6 +25,7 @@ from psycopg import Connection
 from ledger.domain.errors import Refused, Unavailable
 from projections import garbage, sessions
 from projections.fold.deal_history import DealHistory
+from projections.hints import Hints
 from projections.histories import Fold
 from projections.position import LEADER_LOCK, CannotProject
 from projections.projector import (
@@ -41,7 +42,6 @@ Tell: TypeAlias = Callable[[str], None]
 Advance: TypeAlias = Callable[[str, int, int | None], None]
 """(what is being done, how much is done, of how much where that is known)"""
 
-POLL_SECONDS = 0.5
 LEADER_POLL_SECONDS = 0.5
 HALT_RETRY_SECONDS = 10.0
 SWEEP_SECONDS = 600.0
@@ -229,42 +229,6 @@ class _Leader:
             raise error
         self._runner.say(str(error))
         self._runner.stopping.wait(HALT_RETRY_SECONDS)
-
-
-class Hints:
-    """Waiting for news: until a notification comes, or it is time to poll.
-
-    It listens on a connection of its own. Where that is lost, polls are all there is until it is
-    made again.
-
-    Args:
-        conninfo: the database.
-    """
-
-    def __init__(self, conninfo: str) -> None:
-        self._conninfo = conninfo
-        self._connection: Connection[Any] | None = None
-
-    def wait(self, stopping: threading.Event) -> bool:
-        """Wait for a hint, at most until the next poll; whether one came."""
-        try:
-            if self._connection is None:
-                self._connection = sessions.writing(self._conninfo)
-                self._connection.execute("LISTEN qledger")
-                return True  # what came before it listened is found by looking
-            hints = list(self._connection.notifies(timeout=POLL_SECONDS, stop_after=1))
-        except psycopg.Error:  # lost, or a standby, which does not listen
-            self.close()
-            stopping.wait(POLL_SECONDS)
-            return True
-        return bool(hints)
-
-    def close(self) -> None:
-        """Listen no more."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with suppress(psycopg.Error):
-                connection.close()
 
 
 def _reached(connection: Connection[Any], position: int) -> bool:

@@ -2,11 +2,12 @@
 
 Law: folding never takes time from answers: it has a process, and so a core, of its own. The process
 ends with the one that started it, however that dies, for it holds the other end of a pipe. When it
-dies itself, it is started again, with longer and longer pauses.
+dies itself, or cannot be started, it is started again, with longer and longer pauses.
 """
 
 from __future__ import annotations
 
+import logging
 import signal
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from projections.position import status
 from projections.rebuild import rebuild
 from projections.runner import Runner
 
+LOGGER = logging.getLogger("qledger.projecting")
 CHEAP_EVENTS_MAX = 1_000
 PAUSE_SECONDS_MIN = 0.2
 PAUSE_SECONDS_MAX = 10.0
@@ -60,15 +62,23 @@ class Service:
     def _keep(self) -> None:
         pause = PAUSE_SECONDS_MIN
         while not self._stopping.is_set():
-            process = _spawn(self._conninfo(), self._workers)
-            lived = 0.0
-            while process.poll() is None and not self._stopping.wait(POLL_SECONDS):
-                lived += POLL_SECONDS
-            _end(process)
-            if lived > PAUSE_SECONDS_MAX:
+            if self._watch() > PAUSE_SECONDS_MAX:
                 pause = PAUSE_SECONDS_MIN
             self._stopping.wait(pause)
             pause = min(pause * 2, PAUSE_SECONDS_MAX)
+
+    def _watch(self) -> float:
+        """Start the process and watch over it to its end; for how many seconds it lived."""
+        try:
+            process = _spawn(self._conninfo(), self._workers)
+        except Exception:  # whatever it is, such as no memory left: it may be over next time
+            LOGGER.exception("the process that projects cannot be started")
+            return 0.0
+        lived = 0.0
+        while process.poll() is None and not self._stopping.wait(POLL_SECONDS):
+            lived += POLL_SECONDS
+        _end(process)
+        return lived
 
 
 def runner(conninfo: str, workers: int, tell: Callable[[str], None]) -> Runner:

@@ -4,7 +4,7 @@ Law: a token is taken only when one of the provider's own public keys verifies i
 EdDSA, it is from that issuer and for this audience, and it holds now, give or take a little for
 clocks that differ. Who it is and in which role are claims of it, named by the settings. Keys are
 kept; one that is not known yet is looked for once, and not again for a while, however often it is
-asked for.
+asked for. While somebody looks, whoever's key is known goes on.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
+from math import inf
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -40,6 +41,9 @@ LOOK_AGAIN_SECONDS_MIN = 60.0
 
 KEYS_SECONDS_MAX = 3_600.0
 """How long keys are taken without looking whether the provider withdrew them."""
+
+OUTAGE_SECONDS_MAX = 2 * KEYS_SECONDS_MAX
+"""How old they may become while the provider cannot be asked."""
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _KEY_TYPES = {"RS256": "RSA", "ES256": "EC", "EdDSA": "OKP"}
@@ -233,15 +237,25 @@ def _texts(value: Any) -> list[str]:
     return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
 
 
+class _Kept(NamedTuple):
+    keys: tuple[Key, ...]
+    at: float
+
+    def find(self, kid: str | None) -> Key | None:
+        """The key of that id; of none, the only key that there is."""
+        if kid is None:
+            return self.keys[0] if len(self.keys) == 1 else None
+        return next((key for key in self.keys if key.kid == kid), None)
+
+
 class _Keys:
-    """The provider's keys, kept."""
+    """The provider's keys, kept. One at a time looks for them; who has its key does not wait."""
 
     def __init__(self, source: str, ticks: Clock) -> None:
         self._source = source
         self._ticks = ticks
-        self._lock = threading.Lock()
-        self._kept: list[Key] = []
-        self._kept_at: float | None = None
+        self._looking = threading.Lock()
+        self._kept: _Kept | None = None
         self._looked_at: float | None = None
 
     def find(self, kid: str | None) -> Key | None:
@@ -250,36 +264,33 @@ class _Keys:
         Raises:
             Unavailable: `keys-unavailable`, where none were ever to be had.
         """
-        with self._lock:
-            now = self._ticks()
-            if self._kept_at is None or now - self._kept_at >= KEYS_SECONDS_MAX:
-                self._look(now)
-            found = self._held(kid)
-            if found is None and kid is not None:
-                self._look(now)
-                found = self._held(kid)
+        now, kept = self._ticks(), self._kept
+        found = None if kept is None else kept.find(kid)
+        age = inf if kept is None else now - kept.at
+        if age < KEYS_SECONDS_MAX and (found is not None or kid is None):
             return found
-
-    def _held(self, kid: str | None) -> Key | None:
-        if kid is None:
-            return self._kept[0] if len(self._kept) == 1 else None
-        return next((key for key in self._kept if key.kid == kid), None)
-
-    def _look(self, now: float) -> None:
-        """Fetch the keys, unless that was tried just now."""
-        looked = self._looked_at
-        if looked is not None and now - looked < LOOK_AGAIN_SECONDS_MIN:
-            if self._kept_at is None:
-                raise _no_keys()
-            return
-        self._looked_at = now
+        may_wait = found is None or age >= OUTAGE_SECONDS_MAX
+        if not self._looking.acquire(blocking=may_wait):
+            return found
         try:
-            self._kept = _read_keys(_fetched(self._source))
-            self._kept_at = now
-        except (OSError, ValueError, KeyError, TypeError, JoseError):
-            if self._kept_at is None or now - self._kept_at >= 2 * KEYS_SECONDS_MAX:
-                self._kept_at = None
-                raise _no_keys() from None
+            return self._looked_for(now).find(kid)
+        finally:
+            self._looking.release()
+
+    def _looked_for(self, now: float) -> _Kept:
+        """The keys as they are fetched now, unless that was tried just now."""
+        looked, kept = self._looked_at, self._kept
+        if looked is None or now - looked >= LOOK_AGAIN_SECONDS_MIN:
+            self._looked_at = now
+            try:
+                kept = _Kept(tuple(_read_keys(_fetched(self._source))), now)
+            except (OSError, ValueError, KeyError, TypeError, JoseError):
+                if kept is not None and now - kept.at >= OUTAGE_SECONDS_MAX:
+                    kept = None
+            self._kept = kept
+        if kept is None:
+            raise _no_keys()
+        return kept
 
 
 def _no_keys() -> Unavailable:

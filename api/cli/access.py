@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from api.cli.output import Format, brief, write_csv, write_json, write_line, write_table
-from api.cli.session import settings
+from api.cli.session import open_door, settings
 from ledger.domain.times import Instant, format_instant
 from ledger.store import access
 from ledger.store.access import LoggedReading, Token
@@ -38,14 +38,22 @@ def create(
     """Make a token and show it, once: only its SHA-256 is kept."""
     from api.access import tokens
 
-    with Database(settings()) as database:
-        made = tokens.make(database, person=person, role=role, days=days, made_by=made_by)
+    with open_door() as door:
+        with door.book() as book:
+            is_known = person in book.people
+        made = tokens.make(door.database, person=person, role=role, days=days, made_by=made_by)
     write_line(made.spelt)
     typer.echo(
         f"token {made.id} of {person}, {role}, until {brief(format_instant(made.expires_at))} UTC; "
         "it is not shown again",
         err=True,
     )
+    if not is_known:
+        typer.echo(
+            f"note: the ledger knows nobody by the id {person!r}; that is as it should be for "
+            "a program, but a rep or a manager owns deals by it",
+            err=True,
+        )
 
 
 def listed(format_: FormatOption = Format.TABLE) -> None:

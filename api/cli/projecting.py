@@ -56,6 +56,7 @@ def rebuild(
     ] = False,
 ) -> None:
     """Make the read models anew beside the live ones, and swap; run again, it goes on."""
+    from projections.rebuild import COMPILED
     from projections.rebuild import rebuild as make_anew
 
     with Database(settings()) as database, progress.bar() as advance:
@@ -64,9 +65,10 @@ def rebuild(
         )
     taken_up = "taken up and " if done.resumed else ""
     equal = ", and equal to those before" if done.verified else ""
+    fold = "the fold compiled" if COMPILED else "the fold in plain Python"
     write_line(
         f"{taken_up}rebuilt from {done.events} events of deals; live at position {done.position}, "
-        f"rules {RULES}{equal}"
+        f"rules {RULES}, {fold}{equal}"
     )
 
 

@@ -36,6 +36,7 @@ from projections.rows.definition import camel
 
 CHARACTERS_MAX = 100_000
 DIGEST = "sha256:"
+_DIGEST = re.compile(DIGEST + "[0-9a-f]{64}")
 _ID = re.compile(r"[a-z0-9][a-z0-9.-]{0,99}")
 _PINNABLE = frozenset(
     {"snapshot", "diff", "bridgeRows", "node", "nodes", "__typename"}
@@ -78,10 +79,9 @@ def text_of(database: Database, document_id: str) -> str:
     text = shipped().get(document_id) or _by_digest().get(document_id)
     if text is not None:
         return text
-    if document_id.startswith(DIGEST):
-        found = next(
-            (d for d in documents.documents(database) if digest_of(d.text) == document_id), None
-        )
+    if _DIGEST.fullmatch(document_id):
+        sha256 = bytes.fromhex(document_id.removeprefix(DIGEST))
+        found = documents.document_of_digest(database, sha256)
     else:
         found = documents.document(database, document_id)
     if found is None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
-from functools import lru_cache
-from typing import Any
+from typing import NamedTuple
 
 import strawberry
 
 from api.graphql.scalars import ExactDecimal
 from api.graphql.types import BasisType, Money
-from ledger.domain.basis import Basis
+from ledger.domain.money import format_amount
+from projections import forecast
 from projections.fold import people
 
 CATEGORIES = "omitted, pipeline, best_case, commit or closed"
@@ -68,6 +69,23 @@ class Unconverted:
     currency: str = strawberry.field(description="The currency that has no rate.")
 
 
+class Wanted(NamedTuple):
+    """The parts of a forecast that take time to work out.
+
+    Args:
+        cells: those over all groups.
+        groups: each with its cells.
+        by_currency: each sum in the deals' own currencies too.
+    """
+
+    cells: bool
+    groups: bool
+    by_currency: bool
+
+
+EVERYTHING_TOLD = Wanted(cells=True, groups=True, by_currency=True)
+
+
 @strawberry.type(description="The forecast of a period at the snapshot's basis.")
 class Forecast:
     basis: BasisType = strawberry.field(description="The basis used.")
@@ -98,56 +116,106 @@ class Forecast:
     )
 
     @classmethod
-    def at(cls, basis: Basis, answer: dict[str, Any]) -> Forecast:
-        groups = [
-            ForecastGroup(
-                key=[GroupKey(dimension=name, value=value) for name, value in group["key"].items()],
-                cells=_cells(group["measures"]),
-            )
-            for group in answer["groups"]
-        ]
+    def of(
+        cls, answer: forecast.Forecast, made_from: str, wanted: Wanted = EVERYTHING_TOLD
+    ) -> Forecast:
+        """What is asked of a forecast.
+
+        Args:
+            answer: the forecast.
+            made_from: tables or log.
+            wanted: the parts that are worked out; the others are empty.
+        """
+        cells = _Cells(answer, wanted)
         return cls(
-            basis=BasisType.of(basis.as_dict()),
-            period=answer["period"]["name"],
-            first_day=answer["period"]["first_day"],
-            last_day=answer["period"]["last_day"],
-            currency=answer["currency"],
-            organisation=answer["organisation"],
-            cells=_cells(answer["measures"]),
-            groups=groups,
-            without_amount=answer["without_amount"],
-            without_close_date=answer["without_close_date"],
-            unconverted=[Unconverted(**each) for each in answer["unconverted"]],
-            made_from=answer["made_from"],
+            basis=BasisType.of(answer.basis.as_dict()),
+            period=answer.period.name,
+            first_day=answer.period.first_day.isoformat(),
+            last_day=answer.period.last_day.isoformat(),
+            currency=answer.settings.reporting_currency,
+            organisation=str(answer.organisation),
+            cells=cells.all_together() if wanted.cells else [],
+            groups=cells.groups() if wanted.groups else [],
+            without_amount=sorted(map(strawberry.ID, answer.tally.without_amount)),
+            without_close_date=sorted(map(strawberry.ID, answer.tally.without_close_date)),
+            unconverted=[
+                Unconverted(
+                    measure=each["measure"],
+                    category=each["category"],
+                    amount=ExactDecimal(each["amount"]),
+                    currency=each["currency"],
+                )
+                for each in answer.unconverted()
+            ],
+            made_from=made_from,
         )
 
 
-def _cells(measures: dict[str, Any]) -> list[ForecastCell]:
-    return [
-        _cell(measure, category, cell)
-        for measure, categories in measures.items()
-        for category, cell in (categories or {}).items()
-    ]
+class _Cells:
+    """Makes the cells of a forecast; those in which nothing is are the same for all groups.
 
+    Args:
+        answer: the forecast.
+        wanted: whether each sum is told in the deals' own currencies too.
+    """
 
-def _cell(measure: str, category: str, cell: dict[str, Any]) -> ForecastCell:
-    if not cell["by_currency"]:
-        return _cell_of_nothing(measure, category, cell["amount"], cell["deals"])
-    return ForecastCell(
-        measure=measure,
-        category=category,
-        amount=ExactDecimal(cell["amount"]),
-        deals=cell["deals"],
-        by_currency=[
-            Money(amount=ExactDecimal(amount), currency=currency)
-            for currency, amount in cell["by_currency"].items()
-        ],
-    )
+    def __init__(self, answer: forecast.Forecast, wanted: Wanted) -> None:
+        self._answer = answer
+        self._by_currency = wanted.by_currency
 
+    def all_together(self) -> list[ForecastCell]:
+        """The cells over all groups."""
+        empty, index = self._empty(by_group=False)
+        return self._filled(empty, index, self._answer.totals())
 
-@lru_cache(maxsize=4_096)
-def _cell_of_nothing(measure: str, category: str, amount: str, deals: int | None) -> ForecastCell:
-    """One for all groups in which nothing is so; most cells of a large answer are."""
-    return ForecastCell(
-        measure=measure, category=category, amount=ExactDecimal(amount), deals=deals, by_currency=[]
-    )
+    def groups(self) -> list[ForecastGroup]:
+        """The groups in their order, each with its cells."""
+        empty, index = self._empty(by_group=True)
+        return [
+            ForecastGroup(
+                key=[
+                    GroupKey(dimension=name, value=value)
+                    for name, value in zip(self._answer.group_by, group, strict=True)
+                ],
+                cells=self._filled(empty, index, cells),
+            )
+            for group, cells in self._answer.by_group().items()
+        ]
+
+    def _empty(self, *, by_group: bool) -> tuple[list[ForecastCell], dict[forecast.CellPlace, int]]:
+        """Every cell, with nothing in it, and where each stands."""
+        places = [
+            (measure, category)
+            for measure in forecast.MEASURES
+            if self._answer.has_measure(measure, by_group=by_group)
+            for category in forecast.CATEGORIES
+        ]
+        nothing = forecast.Cell()
+        empty = [self._cell(place, nothing) for place in places]
+        return empty, {place: index for index, place in enumerate(places)}
+
+    def _filled(
+        self,
+        empty: list[ForecastCell],
+        index: Mapping[forecast.CellPlace, int],
+        cells: Mapping[forecast.CellPlace, forecast.Cell],
+    ) -> list[ForecastCell]:
+        filled = empty.copy()
+        for place, cell in cells.items():
+            filled[index[place]] = self._cell(place, cell)
+        return filled
+
+    def _cell(self, place: forecast.CellPlace, cell: forecast.Cell) -> ForecastCell:
+        measure, category = place
+        return ForecastCell(
+            measure=measure,
+            category=category,
+            amount=ExactDecimal(format_amount(self._answer.amount(cell))),
+            deals=cell.deals if measure in forecast.DEAL_MEASURES else None,
+            by_currency=[
+                Money(amount=ExactDecimal(amount), currency=currency)
+                for currency, amount in (
+                    self._answer.by_currency(cell) if self._by_currency else ()
+                )
+            ],
+        )

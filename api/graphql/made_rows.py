@@ -1,35 +1,37 @@
 """Answers of flat tables whose rows are made all at once, from more than one book.
 
-Law: rows are made once for all fields of a connection, in a worker thread; what is said of them is
-said as of any flat table (`projections.rows.answering`).
+Law: rows are made once for all fields of a connection, and what is said of them is said as of any
+flat table (`api.graphql.row_answers`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
-from types import SimpleNamespace
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 from strawberry.dataloader import DataLoader
 
-from api.graphql.row_answers import Page, row_type
+from api.door import Door
+from api.graphql.row_answers import RowsAnswer, Wish
 from api.graphql.row_cursor import Asked
-from ledger.domain.basis import Basis
 from ledger.domain.errors import QledgerError
-from projections.rows.answering import Answers, PageWanted, Wishes, answer_of
+from projections.rows.answering import answer_of
 from projections.rows.asking import Question
-from projections.rows.definition import Column, Row
+from projections.rows.definition import Row
 
 _ROWS = "rows"
 
 
-class MadeRows:
-    """What a connection of such rows answers; see `api.graphql.row_answers.RowsAnswer`.
+class MadeRows(RowsAnswer):
+    """What a connection of such rows answers.
 
     Args:
         make: makes the rows.
+        door: where it is asked.
         question: which rows they are, in which order.
-        asked: what its cursors belong to.
+        asked: what its cursors belong to; its basis is the second one.
         first: how many rows a page has.
         after: the cells of the last row of the page before.
     """
@@ -37,57 +39,26 @@ class MadeRows:
     def __init__(
         self,
         make: Callable[[], Awaitable[list[Row]]],
+        door: Door,
         question: Question,
         asked: Asked,
         first: int,
         after: Row | None,
     ) -> None:
-        self.question = question
-        self.asked = asked
-        self.after = after
+        super().__init__(door, question, asked, first, after)
         self._make = make
-        self._first = first
-        self._rows: DataLoader[str, list[Row]] = DataLoader(load_fn=self._made)
+        self._rows: DataLoader[str, list[Row]] = DataLoader(load_fn=self._all)
 
-    @property
-    def basis(self) -> Basis:
-        """The second basis."""
-        return self.asked.basis
+    async def _answered(self, wanted: list[Wish]) -> list[Any]:
+        try:
+            rows = await self._rows.load(_ROWS)
+            answered = partial(answer_of, rows, self.question)
+            by_wish = await run_in_threadpool(self._made, answered, wanted)
+        except QledgerError as error:
+            return [error] * len(wanted)
+        return [by_wish[each] for each in wanted]
 
-    async def page(self, columns: Iterable[str] = ()) -> Page:
-        """The page, with all its cells."""
-        del columns
-        found = await self._answered(
-            Wishes(pages=(PageWanted(self._first, self.after, frozenset()),))
-        )
-        rows, more = found.pages[0]
-        return Page([row_type(self.question.table)._make(row) for row in rows], more)
-
-    async def ends(self) -> Page:
-        """The same: its first and its last row are in it."""
-        return await self.page()
-
-    async def sums(self, measures: frozenset[str]) -> SimpleNamespace:
-        """The number of all rows and the sums of some measures over them."""
-        found = await self._answered(Wishes(sums=measures))
-        return SimpleNamespace(**found.sums.as_dict())
-
-    async def groups(
-        self, dimensions: tuple[Column, ...], measures: frozenset[str]
-    ) -> list[SimpleNamespace]:
-        """The same for each combination of the dimensions' values."""
-        found = await self._answered(Wishes(groups=((dimensions, measures),)))
-        names = [column.name for column in dimensions]
-        return [
-            SimpleNamespace(**dict(zip(names, key, strict=True)), **total.as_dict())
-            for key, total in found.groups[0]
-        ]
-
-    async def _answered(self, wishes: Wishes) -> Answers:
-        rows = await self._rows.load(_ROWS)
-        return await run_in_threadpool(answer_of, rows, self.question, wishes)
-
-    async def _made(self, wanted: list[str]) -> list[list[Row] | QledgerError]:
+    async def _all(self, wanted: list[str]) -> list[list[Row] | QledgerError]:
         try:
             rows = await self._make()
         except QledgerError as error:

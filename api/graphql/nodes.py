@@ -7,6 +7,7 @@ ids it was, is not told. Flat rows have no such ids.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Annotated, Any
 
 import strawberry
@@ -51,7 +52,8 @@ async def nodes_at(opener: Opener, ids: Sequence[strawberry.ID]) -> list[Node | 
     named = [_read(str(each)) for each in ids]
 
     def found(book: Book) -> list[Any]:
-        return [_FACTS[each.type_name](book, each.key) for each in named]
+        there = _There(book)
+        return [_FACTS[each.type_name](there, each.key) for each in named]
 
     facts = await opener.ask(found)
     return [
@@ -72,25 +74,44 @@ def _read(text: str) -> NodeId:
     return found
 
 
-def _event(book: Book, key: str) -> Any:
-    is_position = key.isascii() and key.isdecimal() and len(key) <= DIGITS_MAX
-    return event_at(book, int(key)) if is_position and str(int(key)) == key else None
+class _There:
+    """What is there in a book to be named, each by its key; what several need is read once."""
 
+    def __init__(self, book: Book) -> None:
+        self._book = book
 
-def _version(book: Book, key: str) -> Any:
-    return next((each for each in playbook_list(book)["versions"] if each["label"] == key), None)
+    def deal(self, key: str) -> Any:
+        return _only(deal_page(self._book, only=key))
+
+    def event(self, key: str) -> Any:
+        is_position = key.isascii() and key.isdecimal() and len(key) <= DIGITS_MAX
+        return event_at(self._book, int(key)) if is_position and str(int(key)) == key else None
+
+    def person(self, key: str) -> Any:
+        return _only(people_rows(self._book, only=key))
+
+    def account(self, key: str) -> Any:
+        return _only(account_rows(self._book, only=key))
+
+    def version(self, key: str) -> Any:
+        return _only([each for each in self._versions if each["label"] == key])
+
+    @cached_property
+    def _versions(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = playbook_list(self._book)["versions"]
+        return found
 
 
 def _only(rows: Sequence[Any]) -> Any:
     return rows[0] if rows else None
 
 
-_FACTS: Mapping[str, Callable[[Book, str], Any]] = {
-    Deal.__name__: lambda book, key: _only(deal_page(book, only=key)),
-    LedgerEvent.__name__: _event,
-    Person.__name__: lambda book, key: _only(people_rows(book, only=key)),
-    Account.__name__: lambda book, key: _only(account_rows(book, only=key)),
-    PlaybookVersion.__name__: _version,
+_FACTS: Mapping[str, Callable[[_There, str], Any]] = {
+    Deal.__name__: _There.deal,
+    LedgerEvent.__name__: _There.event,
+    Person.__name__: _There.person,
+    Account.__name__: _There.account,
+    PlaybookVersion.__name__: _There.version,
 }
 """Type -> what is told of one thing of it; None where it is not there."""
 

@@ -39,9 +39,9 @@ from ledger.domain.basis import Basis
 from ledger.domain.errors import InvalidInput
 from projections.bridge import bridge
 from projections.movements import Between
-from projections.rows.asking import PAGE_MAX, Question, question
+from projections.rows.asking import PAGE_MAX, Question, fitting, question
 from projections.rows.bridges import BRIDGES, FROM, bridge_rows, first_basis_of
-from projections.rows.definition import Option, Row, Table, names_in
+from projections.rows.definition import Row, Table, names_in
 from projections.rows.points import POINTS
 
 _BRIDGES = connection_type(BRIDGES, exported=False)
@@ -50,11 +50,20 @@ _POINTS = connection_type(POINTS, "ForecastPoint", exported=False)
 
 def _told(table: Table, name: str) -> str:
     """What an argument of a table is for."""
-    found: Option = next(each for each in table.options if each.name == name)
+    found = next(each for each in table.arguments if each.name == name)
     return found.description
 
 
 GroupByArgument = Annotated[str | None, strawberry.argument(description=_told(BRIDGES, "group_by"))]
+StepArgument = Annotated[str | None, strawberry.argument(description=_told(BRIDGES, "step"))]
+StepsArgument = Annotated[str | None, strawberry.argument(description=_told(BRIDGES, "steps"))]
+MinChangesArgument = Annotated[
+    int | None, strawberry.argument(description=_told(BRIDGES, "min_changes"))
+]
+Key1Argument = Annotated[str | None, strawberry.argument(description=_told(BRIDGES, "key_1"))]
+Key2Argument = Annotated[str | None, strawberry.argument(description=_told(BRIDGES, "key_2"))]
+Key3Argument = Annotated[str | None, strawberry.argument(description=_told(BRIDGES, "key_3"))]
+Key4Argument = Annotated[str | None, strawberry.argument(description=_told(BRIDGES, "key_4"))]
 FirstDayArgument = Annotated[
     str, strawberry.argument(name="from", description=_told(POINTS, "from"))
 ]
@@ -128,6 +137,13 @@ class OverTime:
         period: PeriodArgument = None,
         measure: MeasureArgument = "claimed",
         group_by: GroupByArgument = None,
+        step: StepArgument = None,
+        steps: StepsArgument = None,
+        min_changes: MinChangesArgument = None,
+        key_1: Key1Argument = None,
+        key_2: Key2Argument = None,
+        key_3: Key3Argument = None,
+        key_4: Key4Argument = None,
         horizon: HorizonArgument = None,
         min_position: MinPositionArgument = None,
         order_by: OrderByArgument = None,
@@ -137,7 +153,11 @@ class OverTime:
         later = known_at if to_known_at is None else to_known_at
         start = AsOf(from_, None, known_at, horizon)
         end = AsOf(to, None, later, horizon, min_position=min_position)
-        given = {"period": period, "measure": measure, "group_by": group_by}
+        given = {
+            "period": period, "measure": measure, "group_by": group_by, "step": step,
+            "steps": steps, "min_changes": min_changes,
+            "key_1": key_1, "key_2": key_2, "key_3": key_3, "key_4": key_4,
+        }  # fmt: skip
         times = {"0": start.times, "1": end.times}
         page = PageAsked.of(question(BRIDGES, given, order_by), first, after, times)
         return await run_in_threadpool(_bridge, door_of(info), page, start, end)
@@ -183,12 +203,13 @@ def _bridge(door: Door, page: PageAsked, start: AsOf, end: AsOf) -> MadeRows:
     group_by = names_in(str(given.get("group_by") or ""))
 
     def made(between: Between) -> list[Row]:
-        return list(bridge_rows(bridge(between, measure, group_by)))
+        rows = bridge_rows(bridge(between, measure, group_by))
+        return list(fitting(rows, page.question, between.closing.calendar))
 
     async def make() -> list[Row]:
         return await books.ask(None if period is None else str(period), made)
 
-    return MadeRows(make, page.question, page.asked(books.second), page.first, page.after)
+    return MadeRows(make, door, page.question, page.asked(books.second), page.first, page.after)
 
 
 def _first_basis(asked: Question, cursor: Cursor) -> Basis:

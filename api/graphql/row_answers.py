@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from types import SimpleNamespace
 from typing import Any, NamedTuple, TypeAlias
 
@@ -24,7 +24,7 @@ from api.graphql.row_cursor import Asked
 from ledger.domain.basis import Basis
 from ledger.domain.errors import QledgerError
 from projections.book import Book
-from projections.rows.answering import PageWanted, Wishes, answer
+from projections.rows.answering import Answers, PageWanted, Wishes, answer
 from projections.rows.asking import Question
 from projections.rows.definition import Column, Row, Table
 from projections.rows.spelt import may_be_spelt, spelt_page
@@ -79,7 +79,7 @@ class _Groups:
     measures: frozenset[str]
 
 
-_Wish: TypeAlias = _Page | _Ends | _Spelt | _Sums | _Groups
+Wish: TypeAlias = _Page | _Ends | _Spelt | _Sums | _Groups
 """What is wanted; wishes of two kinds are never equal."""
 
 
@@ -115,7 +115,7 @@ class RowsAnswer:
         self.after = after
         self._first = first
         self._door = door
-        self._wishes: DataLoader[_Wish, Any] = DataLoader(load_fn=self._answered)
+        self._wishes: DataLoader[Wish, Any] = DataLoader(load_fn=self._answered)
 
     @property
     def basis(self) -> Basis:
@@ -160,20 +160,21 @@ class RowsAnswer:
         found: list[SimpleNamespace] = await self._wishes.load(_Groups(dimensions, measures))
         return found
 
-    async def _answered(self, wanted: list[_Wish]) -> list[Any]:
+    async def _answered(self, wanted: list[Wish]) -> list[Any]:
         return await run_in_threadpool(self._answer, wanted)
 
-    def _answer(self, wanted: list[_Wish]) -> list[Any]:
+    def _answer(self, wanted: list[Wish]) -> list[Any]:
         try:
             with self._door.book_at(self.basis) as book:
                 by_wish = self._spelt(book, wanted)
                 left = [each for each in wanted if each not in by_wish]
-                by_wish.update(self._made(book, left) if left else {})
+                if left:
+                    by_wish.update(self._made(partial(answer, book, self.question), left))
         except QledgerError as error:
             return [error] * len(wanted)
         return [by_wish[each] for each in wanted]
 
-    def _spelt(self, book: Book, wanted: list[_Wish]) -> dict[_Wish, Any]:
+    def _spelt(self, book: Book, wanted: list[Wish]) -> dict[Wish, Any]:
         """The page as JSON, and what is told of it and of all rows, where the database tells it."""
         shapes = [each for each in wanted if isinstance(each, _Spelt)]
         if len(shapes) != 1 or not may_be_spelt(self.question, shapes[0].shape.names):
@@ -186,15 +187,15 @@ class RowsAnswer:
         )  # fmt: skip
         if page is None:
             return {}
-        found: dict[_Wish, Any] = {shape: orjson.Fragment(page.rows)}
+        found: dict[Wish, Any] = {shape: orjson.Fragment(page.rows)}
         if page.total is not None:
             found[counted] = SimpleNamespace(count=page.total)
         ends = [SimpleNamespace(deal=key) for key in (page.first, page.last) if key is not None]
         found[_Ends()] = Page(ends, page.more)
         return found
 
-    def _made(self, book: Book, wanted: list[_Wish]) -> dict[_Wish, Any]:
-        """What is made of rows."""
+    def _made(self, answered: Callable[[Wishes], Answers], wanted: list[Wish]) -> dict[Wish, Any]:
+        """What is made of rows, in one pass over them."""
         pages = [each for each in wanted if isinstance(each, _Page | _Ends)]
         shapes = [each for each in wanted if isinstance(each, _Spelt)]
         sums = [each for each in wanted if isinstance(each, _Sums)]
@@ -209,8 +210,8 @@ class RowsAnswer:
             measures if sums else None,
             tuple((each.dimensions, each.measures) for each in groups),
         )
-        found = answer(book, self.question, wishes)
-        by_wish: dict[_Wish, Any] = {}
+        found = answered(wishes)
+        by_wish: dict[Wish, Any] = {}
         for each in sums:
             by_wish[each] = SimpleNamespace(**found.sums.as_dict())
         for asked, rows in zip(groups, found.groups, strict=True):

@@ -13,17 +13,21 @@ from strawberry.scalars import JSON
 from strawberry.types import Info
 
 from api.graphql import relay
+from api.graphql.deal_patterns import Patterns
 from api.graphql.deals import Deal, DealConnection, DealFilterInput, UntilArgument, page_of
 from api.graphql.directory import Account, Person
-from api.graphql.forecasts import Forecast, Organisation
+from api.graphql.forecasts import Forecast, Organisation, Wanted
 from api.graphql.identity import Node
 from api.graphql.journey import BookFinding, Lapses
+from api.graphql.looked_after import Debriefs, Decisions
 from api.graphql.nodes import NodeIdArgument, NodeIdsArgument, nodes_at
 from api.graphql.opener import Opener
+from api.graphql.post_mortems import PostMortem
 from api.graphql.practice import Ladder, PlaybookVersion, Queue
 from api.graphql.relay import Connection, Paging
 from api.graphql.row_answers import selected
 from api.graphql.scalars import BigInt
+from api.graphql.teams import Team
 from api.graphql.told import told
 from api.graphql.types import BasisType, Ledger
 from ledger.domain.times import parse_date
@@ -176,12 +180,14 @@ class Snapshot:
         group_by: GroupByArgument = None,
         organisation: OrganisationArgument = Organisation.AS_WAS,
     ) -> Forecast:
-        cells = selected(info, "cells") | selected(info, "groups", "cells")
+        parts = selected(info)
+        of_cells = selected(info, "cells") | selected(info, "groups", "cells")
+        wanted = Wanted("cells" in parts, "groups" in parts, "byCurrency" in of_cells)
 
         def forecast(book: Book) -> Forecast:
             asked = book.period(period), tuple(group_by or ()), organisation.asked
-            answer = book.forecast(*asked).as_dict(by_currency="byCurrency" in cells)
-            return Forecast.at(book.basis, {**answer, "made_from": str(book.made_from)})
+            answer = book.forecast(*asked)
+            return Forecast.of(answer, str(book.made_from), wanted)
 
         return await self.book.ask(forecast)
 
@@ -322,56 +328,51 @@ class Snapshot:
         return await nodes_at(self.book, ids)
 
     @strawberry.field(
-        description="The team as one document, the same as qledger team --format json gives: "
-        "people (a tree, top down, with depth) with what they own and what rolls up to them, "
-        "claimed and evidenced, and their assessments; due; faults of the chart."
+        description="The team: who reports to whom, what they own and what rolls up to them, "
+        "claimed beside evidenced, and their assessments."
     )
     async def team(
         self,
         period: PeriodArgument = None,
         manager: ManagerArgument = None,
         organisation: OrganisationArgument = Organisation.AS_WAS,
-    ) -> JSON:
-        return await self.book.ask(
-            lambda book: JSON(
-                team(book, book.period(period), manager=manager, organisation=organisation.asked)
+    ) -> Team:
+        answer = await self.book.ask(
+            lambda book: team(
+                book, book.period(period), manager=manager, organisation=organisation.asked
             )
         )
+        return Team.at(self.book, manager, answer)
 
     @strawberry.field(
-        description="The post-mortem of a deal as one document, the same as qledger post-mortem "
-        "--format json gives (its keys are spelt as there): how it ended and the reasons given; "
-        "first_knowable (when the evidence in hand first contradicted the forecast), "
-        "forecast_reacted_at and days_to_react; contradictions; weeks (claimed and evidenced, as "
-        "known then); never_evidenced, lapsed, regressions, loops; late_entries and what they "
-        "would have changed; similar_won (it reads all deals, so it is no field of a deal); "
-        "timeline."
+        description="The post-mortem of a deal: how it ended, when the evidence first contradicted "
+        "the forecast, what never was shown, and what came late. It reads all deals for the won "
+        "one that is most like it, so it is no field of a deal."
     )
-    async def post_mortem(self, deal: DealIdArgument) -> JSON:
-        return await self.book.ask(lambda book: JSON(post_mortem(book, str(deal))))
+    async def post_mortem(self, deal: DealIdArgument) -> PostMortem:
+        answer = await self.book.ask(lambda book: post_mortem(book, str(deal)))
+        return PostMortem.at(self.book, answer)
 
     @strawberry.field(
-        description="How the deals of a period ended as one document, the same as qledger "
-        "decisions --format json gives: outcomes with their shares; won, with the criteria after "
-        "the decision and the signs of buyer's remorse; not_won, with the buyer's reason beside "
-        "the seller's."
+        description="How the deals of a period ended: the won ones with the criteria after the "
+        "decision and the signs of buyer's remorse, the others with the buyer's reason beside the "
+        "seller's."
     )
-    async def decisions(self, period: PeriodArgument = None) -> JSON:
-        return await self.book.ask(lambda book: JSON(decisions(book, book.period(period))))
+    async def decisions(self, period: PeriodArgument = None) -> Decisions:
+        answer = await self.book.ask(lambda book: decisions(book, book.period(period)))
+        return Decisions.at(self.book, answer)
 
     @strawberry.field(
-        description="How much of a period's open claimed forecast was debriefed, and how early, "
-        "as one document, the same as qledger debriefs --format json gives: total, categories, "
-        "owners, first_debrief, deals."
+        description="How much of a period's open claimed forecast was debriefed, and how early."
     )
-    async def debriefs(self, period: PeriodArgument = None) -> JSON:
-        return await self.book.ask(lambda book: JSON(debrief_coverage(book, book.period(period))))
+    async def debriefs(self, period: PeriodArgument = None) -> Debriefs:
+        answer = await self.book.ask(lambda book: debrief_coverage(book, book.period(period)))
+        return Debriefs.at(self.book, answer)
 
     @strawberry.field(
-        description="What many deals have in common as one document, the same as qledger patterns "
-        "--format json gives: conversion and days by gate, regressions, lapses, loops, the share "
-        "of no decision, and the criteria that tell the won deals from the others; every share "
-        "with its counts and interval."
+        description="What many deals have in common: conversion and days by gate, regressions, "
+        "lapses, loops, the share of no decision, and the criteria that tell the won deals from "
+        "the others."
     )
     async def patterns(
         self,
@@ -381,17 +382,18 @@ class Snapshot:
         group_by: GroupByArgument = None,
         against: AgainstArgument = NOT_WON,
         organisation: OrganisationArgument = Organisation.AS_WAS,
-    ) -> JSON:
-        first = None if first_day is None else parse_date(first_day, where="patterns.firstDay")
-        last = None if last_day is None else parse_date(last_day, where="patterns.lastDay")
-        return await self.book.ask(
-            lambda book: JSON(
-                patterns(
-                    book,
-                    window_of(book, period=period, first=first, last=last),
-                    group_by or (),
-                    against,
-                    organisation.asked,
-                )
+    ) -> Patterns:
+        start = None if first_day is None else parse_date(first_day, where="patterns.firstDay")
+        end = None if last_day is None else parse_date(last_day, where="patterns.lastDay")
+        answer = await self.book.ask(
+            lambda book: patterns(
+                book,
+                window_of(book, period=period, first=start, last=end),
+                group_by or (),
+                against,
+                organisation.asked,
             )
         )
+        days = (period, first_day, last_day)
+        listed = ("patterns", *days, group_by, against, str(organisation.asked))
+        return Patterns.at(self.book, listed, answer)

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from functools import partial
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, NamedTuple, TypeAlias
 
 import orjson
 import strawberry
@@ -29,6 +29,7 @@ from api.subscribing import Stream, Subscriptions
 from ledger.domain.basis import Basis
 from ledger.domain.errors import InvalidInput
 from ledger.domain.events import TYPES, Event, is_stream, stream_id, stream_name
+from projections import forecast as forecasting
 from projections.audience import Audience, basis_of, is_of_deal
 from projections.deal_changes import DealChange, DealStanding, deal_change
 from projections.discreet import DiscreetReader, discreet
@@ -377,7 +378,7 @@ async def _forecasts(
     subscriptions, stream = listener.subscriptions, listener.stream
     loop = asyncio.get_running_loop()
 
-    async def made(position: int) -> tuple[Basis, dict[str, Any]] | None:
+    async def made(position: int) -> _Made | None:
         if not position:
             return None
         return await subscriptions.in_thread(_forecast_at, listener.door, position, asked)
@@ -393,36 +394,41 @@ async def _forecasts(
             async for passage in passages:
                 made_at = loop.time()
                 now = await made(passage.up_to)
-                if now is not None and (known is None or _totals(now) != _totals(known)):
+                if now is not None and (known is None or now.totals != known.totals):
                     yield _told_forecast(stream, now, since if known is not None else None)
                     known, since = now, passage.up_to
                 await asyncio.sleep(max(0.0, made_at + FORECAST_PAUSE_SECONDS - loop.time()))
 
 
-def _forecast_at(
-    door: Door, position: int, asked: tuple[str, tuple[str, ...]]
-) -> tuple[Basis, dict[str, Any]]:
+class _Made(NamedTuple):
+    """A forecast as it was made.
+
+    Args:
+        forecast: the answer.
+        totals: what is told of it besides its basis, as JSON.
+        made_from: tables or log.
+    """
+
+    forecast: forecasting.Forecast
+    totals: dict[str, Any]
+    made_from: str
+
+
+def _forecast_at(door: Door, position: int, asked: tuple[str, tuple[str, ...]]) -> _Made:
     period, group_by = asked
     if door.database.settings.project:
         await_position(door.database.connection, position, PROJECTED_SECONDS_MAX)
     basis = door.resolve(AsOf(as_of=f"pos:{position}"))
     with door.book_at(basis) as book:
-        answer = book.forecast(book.period(period), group_by).as_dict()
-        return basis, {**answer, "made_from": str(book.made_from)}
+        answer = book.forecast(book.period(period), group_by)
+        totals = {key: value for key, value in answer.as_dict().items() if key != "basis"}
+        return _Made(answer, totals, str(book.made_from))
 
 
-def _totals(made: tuple[Basis, dict[str, Any]]) -> dict[str, Any]:
-    """What is told of a forecast besides its basis and what it was made from."""
-    return {key: value for key, value in made[1].items() if key not in {"basis", "made_from"}}
-
-
-def _told_forecast(
-    stream: Stream, made: tuple[Basis, dict[str, Any]], since: int | None
-) -> StreamedForecast:
-    basis, answer = made
-    stream.telling = basis.horizon
+def _told_forecast(stream: Stream, made: _Made, since: int | None) -> StreamedForecast:
+    horizon = stream.telling = made.forecast.basis.horizon
     return StreamedForecast(
-        position=BigInt(basis.horizon),
+        position=BigInt(horizon),
         since_position=None if since is None else BigInt(since),
-        forecast=Forecast.at(basis, answer),
+        forecast=Forecast.of(made.forecast, made.made_from),
     )

@@ -35,7 +35,8 @@ class Document(NamedTuple):
 
 _COLUMNS = "SELECT id, text, added_at, added_by, removed_at FROM qledger.document "
 _ADD = """
-    INSERT INTO qledger.document (id, text, added_by) VALUES (%(id)s, %(text)s, %(added_by)s)
+    INSERT INTO qledger.document (id, text, added_by, sha256)
+    VALUES (%(id)s, %(text)s, %(added_by)s, sha256(convert_to(%(text)s, 'UTF8')))
     ON CONFLICT (id) DO UPDATE SET removed_at = NULL WHERE document.text = excluded.text
     RETURNING id
 """
@@ -93,6 +94,13 @@ def document(database: Database, document_id: str) -> Document | None:
     return found[0] if found else None
 
 
+def document_of_digest(database: Database, sha256: bytes) -> Document | None:
+    """A document in use with a text of that SHA-256, under whatever name."""
+    where = "WHERE sha256 = %s AND removed_at IS NULL LIMIT 1"
+    found = database.do(lambda connection: _documents(connection, where, [sha256]))
+    return found[0] if found else None
+
+
 def unknown(document_id: str) -> NotFound:
     """The refusal of a name that no document in use has."""
     return NotFound(
@@ -103,6 +111,6 @@ def unknown(document_id: str) -> NotFound:
     )
 
 
-def _documents(connection: Connection, where: str, given: list[str]) -> list[Document]:
+def _documents(connection: Connection, where: str, given: list[str | bytes]) -> list[Document]:
     with connection.cursor(row_factory=class_row(Document)) as cursor:
         return cursor.execute((_COLUMNS + where).encode(), given).fetchall()

@@ -265,19 +265,28 @@ def rows(
 def folded_rows(book: Book, asked: Question, wanted: Wanted) -> Iterator[Row]:
     """The rows as the fold makes them, filtered, in the order of the key."""
     table = asked.table
-    found = table.make(book, wanted)
-    fits = [
-        _condition(table, each, asked.given[each.name], book.calendar)
-        for each in table.filters
-        if each.name in asked.given
-    ]
-    if fits:
-        found = (row for row in found if all(fit(row) for fit in fits))
+    found = fitting(table.make(book, wanted), asked, book.calendar)
     if wanted.after is None:
         return found
     place = places(table, [Order(key) for key in table.key])
     last = place(_row_of_key(table, wanted.after))
     return (row for row in found if place(row) > last)
+
+
+def fitting(found: Iterator[Row], asked: Question, calendar: FiscalCalendar) -> Iterator[Row]:
+    """The rows that the filters of a question leave.
+
+    Args:
+        found: all that were made.
+        asked: which rows.
+        calendar: the fiscal calendar at the basis.
+    """
+    fits = [
+        _condition(asked.table, each, asked.given[each.name], calendar)
+        for each in asked.table.filters
+        if each.name in asked.given
+    ]
+    return (row for row in found if all(fit(row) for fit in fits)) if fits else found
 
 
 def _row_of_key(table: Table, key: Row) -> Row:

@@ -18,18 +18,23 @@ from projections.bridge import Bridge
 from projections.fold.steps import Measure, StepKind
 from projections.rows.definition import (
     Column,
+    Filter,
     Kind,
     Option,
     Role,
     Row,
     Table,
+    Test,
     Wanted,
     basis_cells,
 )
-from projections.rows.telling import KEY_COLUMNS, amount_cells, key_cells
+from projections.rows.telling import KEY_COLUMNS, KEY_FILTERS, amount_cells, key_cells
 
 FROM = ("from_valid_at", "from_known_at", "from_position")
 """The columns of the first basis."""
+
+LINES = ("opening", *(str(step) for step in StepKind), "closing")
+"""The lines of every bridge, in their order."""
 
 
 def bridge_rows(found: Bridge) -> Iterator[Row]:
@@ -58,11 +63,9 @@ def bridge_rows(found: Bridge) -> Iterator[Row]:
 
 
 def _lines(group: dict[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
-    places = {str(step): place for place, step in enumerate(StepKind, 1)}
-    yield 0, {"step": "opening", **group["opening"]}
-    for step in group["steps"]:
-        yield places[step["step"]], step
-    yield len(places) + 1, {"step": "closing", **group["closing"]}
+    opening, closing = ({"step": end, **group[end]} for end in ("opening", "closing"))
+    for line in (opening, *group["steps"], closing):
+        yield LINES.index(line["step"]), line
 
 
 def first_basis_of(row: Row, second: Basis) -> Basis:
@@ -107,7 +110,7 @@ BRIDGES = Table(
             "line", Kind.INT, "The place of the step in every bridge: 0 is the opening.",
             required=True,
         ),
-        Column("step", Kind.STRING, f"opening, {', '.join(StepKind)} or closing.", required=True),
+        Column("step", Kind.STRING, f"{', '.join(LINES)}.", required=True),
         Column(
             "amount", Kind.FLOAT,
             "In the reporting currency, as a number for charts; of a step signed, so that opening "
@@ -130,7 +133,20 @@ BRIDGES = Table(
         ),
     ),
     key=(*FROM, "key_1", "key_2", "key_3", "key_4", "line"),
-    filters=(),
+    filters=(
+        Filter(
+            "step", "step", Test.IS, Kind.STRING, f"Only this line: {', '.join(LINES)}.", LINES
+        ),
+        Filter(
+            "steps", "step", Test.ANY_OF, Kind.STRING,
+            "Only these lines, by commas: opening,won,lost,closing.",
+        ),
+        Filter(
+            "min_changes", "changes", Test.AT_LEAST, Kind.INT,
+            "Only steps of so many changes of deals or more.",
+        ),
+        *KEY_FILTERS,
+    ),
     options=(
         Option("from", Kind.STRING, "The first time, as known then."),
         Option("to", Kind.STRING, "The second time, as known then."),

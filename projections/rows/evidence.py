@@ -21,7 +21,6 @@ from ledger.domain.events import (
 )
 from ledger.domain.history import effective
 from projections.book import Book
-from projections.directory import accounts_shown
 from projections.fold.claims import claimed_deal
 from projections.rows.definition import (
     Column,
@@ -43,7 +42,7 @@ _TYPES = CLAIM_TYPES | {EvidenceRecorded.type}
 
 def _rows(book: Book, wanted: Wanted) -> Iterator[Row]:
     teller, basis = Teller(book), basis_cells(book.basis)
-    accounts = accounts_shown(book)
+    accounts = book.accounts_shown
     for stream, events in _streams(book, wanted):
         of_account = stream_category(stream) == "account"
         if of_account and accounts is not None and stream_id(stream) not in accounts:

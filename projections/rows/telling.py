@@ -209,6 +209,15 @@ KEY_COLUMNS = (
 )
 """Of a table that may be grouped by so many dimensions."""
 
+KEY_FILTERS = tuple(
+    Filter(
+        column.name, column.name, Test.IS, Kind.STRING,
+        f"Only rows of this value in the {place} dimension that is grouped by.",
+    )
+    for column, place in zip(KEY_COLUMNS, ("first", "second", "third", "fourth"), strict=True)
+)  # fmt: skip
+"""On the values of a group."""
+
 
 def key_cells(values: Iterable[str | None]) -> Row:
     """The values of a group, in the columns `key_1` and on."""

@@ -9,18 +9,23 @@ always these:
     weighted   the category by evidence the amount by the weight of the gate
     closed     closed                   the amount, of deals won
 
-An account in which nothing is left is no account. What was packed is taken out the same. Accounts
-are kept by whose they are, and packed with the names of measures and categories written once: an
-opening of a large book holds thousands of them, and is read whole for each question.
+What was packed is taken out the same. Accounts are kept by whose they are: each holder has one row
+of whole numbers, the amounts of all lines and then their deals. Whole numbers are added exactly
+whatever their size, and rows are added to rows without a look at each account: an opening of a
+large book holds thousands of accounts, and is read whole for each question.
 """
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterator
-from decimal import Decimal
-from typing import NamedTuple, TypeAlias
+from collections.abc import Iterator
+from decimal import Context, Decimal
+from operator import add
+from typing import Final, NamedTuple, TypeAlias
 
 import orjson
+
+from ledger.domain.events import Category
+from ledger.domain.money import AMOUNT_DECIMALS_MAX
 
 Holder: TypeAlias = tuple[str | None, str | None]
 """(owner, currency)"""
@@ -28,12 +33,29 @@ Holder: TypeAlias = tuple[str | None, str | None]
 Line: TypeAlias = tuple[str, str]
 """(measure, category)"""
 
-Amount: TypeAlias = tuple[Decimal, int]
-"""An exact amount, and a number of deals."""
+LINES: Final[tuple[Line, ...]] = (
+    *[
+        (measure, str(each))
+        for measure in ("claimed", "evidenced", "weighted")
+        for each in Category
+    ],
+    ("closed", "closed"),
+)
 
-_PERCENT = Decimal("0.01")
-_NOTHING = (Decimal(0), 0)
-_CLOSED = ("closed", "closed")
+_WIDTH = len(LINES)
+_CLAIMED, _EVIDENCED, _WEIGHTED = (
+    {category: index for index, (each, category) in enumerate(LINES) if each == measure}
+    for measure in ("claimed", "evidenced", "weighted")
+)
+_CLOSED = _WIDTH - 1
+
+_DECIMALS = AMOUNT_DECIMALS_MAX + 2
+"""Of an amount by a weight in percent; amounts are whole numbers of the last one."""
+
+_UNIT = Decimal(1).scaleb(-_DECIMALS)
+_EXACT = Context(prec=80)
+_exactly = _EXACT.multiply
+_JSON_INTEGER_MAX = 2**63 - 1
 
 
 class Posting(NamedTuple):
@@ -60,6 +82,10 @@ class Posting(NamedTuple):
     deals: int
 
 
+Account: TypeAlias = tuple[Line, Decimal, int]
+"""(line, amount, number of deals)"""
+
+
 class Balance:
     """The accounts of a month at an instant, or of several months together.
 
@@ -68,16 +94,18 @@ class Balance:
     """
 
     def __init__(self, packed: str | None = None) -> None:
-        self._holders: dict[Holder, dict[Line, Amount]] = {}
+        self._rows: dict[Holder, list[int]] = {}
         if packed is not None:
             self.take(packed)
 
     def __len__(self) -> int:
-        return sum(map(len, self._holders.values()))
+        """How many hold anything."""
+        return sum(map(any, self._rows.values()))
 
-    def holders(self) -> ItemsView[Holder, dict[Line, Amount]]:
-        """The accounts, by whose they are."""
-        return self._holders.items()
+    def holders(self) -> Iterator[tuple[Holder, list[Account]]]:
+        """The accounts in which anything is left, by whose they are."""
+        for holder, row in self._rows.items():
+            yield holder, _accounts(row)
 
     def take(self, packed: str) -> None:
         """Add the accounts of an opening.
@@ -85,72 +113,61 @@ class Balance:
         Args:
             packed: its JSON.
         """
-        opening = orjson.loads(packed)
-        lines = [(measure, category) for measure, category in opening["lines"]]
-        holders = self._holders
-        for owner, currency, numbers, amounts, deals in opening["holders"]:
-            named = [lines[number] for number in numbers]
-            exact = map(Decimal, amounts)
-            accounts = holders.get((owner, currency))
-            if accounts is None:
-                held = zip(exact, deals, strict=True)
-                holders[owner, currency] = dict(zip(named, held, strict=True))
-                continue
-            for line, amount, number in zip(named, exact, deals, strict=True):
-                before = accounts.get(line)
-                accounts[line] = (
-                    (amount, number) if before is None else (before[0] + amount, before[1] + number)
-                )
+        rows = self._rows
+        for owner, currency, row in orjson.loads(packed):
+            holder = owner, currency
+            numbers = row if type(row) is list else [int(each) for each in row.split()]
+            before = rows.get(holder)
+            rows[holder] = numbers if before is None else [*map(add, before, numbers)]
 
     def post(self, posting: Posting) -> None:
         """Move an amount, in every measure."""
         owner, currency, category, evidenced, weight_percent, won, amount, deals = posting
-        accounts = self._holders.get((owner, currency))
-        if accounts is None:
-            accounts = self._holders[owner, currency] = {}
-        _add(accounts, ("claimed", category), amount, deals)
-        _add(accounts, ("evidenced", evidenced), amount, deals)
-        _add(accounts, ("weighted", evidenced), amount * weight_percent * _PERCENT, deals)
+        row = self._rows.get((owner, currency))
+        if row is None:
+            row = self._rows[owner, currency] = [0] * (2 * _WIDTH)
+        hundredths = int(_EXACT.scaleb(amount, AMOUNT_DECIMALS_MAX))
+        moved = [
+            (_CLAIMED[category], 100 * hundredths),
+            (_EVIDENCED[evidenced], 100 * hundredths),
+            (_WEIGHTED[evidenced], weight_percent * hundredths),
+        ]
         if won:
-            _add(accounts, _CLOSED, amount, deals)
+            moved.append((_CLOSED, 100 * hundredths))
+        for line, number in moved:
+            row[line] += number
+            row[_WIDTH + line] += deals
 
     def copy(self) -> Balance:
         """The same accounts, which do not go on with these."""
         same = Balance()
-        same._holders = {holder: held.copy() for holder, held in self._holders.items()}
+        same._rows = {holder: row.copy() for holder, row in self._rows.items()}
         return same
 
     def packed(self) -> str:
         """As an opening keeps it."""
-        numbers: dict[Line, int] = {}
-        holders = [
-            (
-                *holder,
-                [numbers.setdefault(line, len(numbers)) for line in accounts],
-                [str(amount) for amount, _deals in accounts.values()],
-                [deals for _amount, deals in accounts.values()],
-            )
-            for holder, accounts in self._holders.items()
-            if accounts
-        ]
-        return orjson.dumps({"lines": list(numbers), "holders": holders}).decode()
+        kept = [(*holder, _spelt(row)) for holder, row in self._rows.items() if any(row)]
+        return orjson.dumps(kept).decode()
 
-    def less(self, other: Balance) -> Iterator[tuple[Holder, Line, Decimal, int]]:
+    def less(self, other: Balance) -> Iterator[tuple[Holder, Account]]:
         """By how much accounts are more than those of another balance, where they differ."""
-        for holder in self._holders.keys() | other._holders.keys():
-            one, two = self._holders.get(holder, {}), other._holders.get(holder, {})
-            for line in one.keys() | two.keys():
-                amount, deals = one.get(line, _NOTHING)
-                other_amount, other_deals = two.get(line, _NOTHING)
-                if amount != other_amount or deals != other_deals:
-                    yield holder, line, amount - other_amount, deals - other_deals
+        nothing = [0] * (2 * _WIDTH)
+        for holder in self._rows.keys() | other._rows.keys():
+            one, two = (each._rows.get(holder, nothing) for each in (self, other))
+            for account in _accounts([mine - its for mine, its in zip(one, two, strict=True)]):
+                yield holder, account
 
 
-def _add(accounts: dict[Line, Amount], line: Line, amount: Decimal, deals: int) -> None:
-    before = accounts.get(line)
-    if before is not None:
-        amount, deals = before[0] + amount, before[1] + deals
-    if amount or deals:
-        accounts[line] = amount, deals
-    else:
-        accounts.pop(line, None)
+def _accounts(row: list[int]) -> list[Account]:
+    return [
+        (line, _exactly(amount, _UNIT), deals)
+        for line, amount, deals in zip(LINES, row, row[_WIDTH:], strict=False)
+        if amount or deals
+    ]
+
+
+def _spelt(row: list[int]) -> list[int] | str:
+    """A row as JSON keeps it: text where numbers are larger than all readers of JSON take."""
+    if max(row) <= _JSON_INTEGER_MAX and min(row) >= -_JSON_INTEGER_MAX:
+        return row
+    return " ".join(map(str, row))

@@ -301,8 +301,8 @@ def _opening_faults(
         opening = Balance(accounts)
         where = f"{month} at {_spell(at)}"
         if len(opening) != size:
-            yield TableFault("opening-differs", where, f"has {len(opening)} accounts, not {size}")
-        for (owner, currency), (measure, category), amount, deals in opening.less(balance):
+            yield TableFault("opening-differs", where, f"is of {len(opening)} holders, not {size}")
+        for (owner, currency), ((measure, category), amount, deals) in opening.less(balance):
             account = _tell((measure, owner, currency, category))
             yield TableFault(
                 "opening-differs", where,

@@ -3,8 +3,8 @@
 Law: an opening of a month at an instant is the sum of all entries up to and at that instant, by
 account (`projections.tables.accounts`), exactly. Any opening may be missing: the balance before it
 and the entries since give the same. It stands at a midnight UTC, and one is made when enough
-entries touched the month since the last one: one for `ACCOUNTS_PER_ENTRY` accounts that it has,
-at least `ENTRIES_PER_OPENING_MIN`. So a forecast reads few entries, and history is not kept twice.
+entries touched the month since the last one: one for `HOLDERS_PER_ENTRY` holders that it has, at
+least `ENTRIES_PER_OPENING_MIN`. So a forecast reads few entries, and history is not kept twice.
 """
 
 from __future__ import annotations
@@ -24,9 +24,8 @@ from projections.tables.stabbing import FIRST_INSTANT
 ENTRIES_PER_OPENING_MIN = 128
 """Reading so many entries takes well below a millisecond: fewer need no opening."""
 
-ACCOUNTS_PER_ENTRY = 6
-"""Adding up an entry takes a few times as long as taking an account out of an opening; with so many
-of the one to one of the other, most of a question is spent on the openings."""
+HOLDERS_PER_ENTRY = 2
+"""Adding up an entry takes a few times as long as taking a holder's accounts out of an opening."""
 
 WORK_MEMORY = "64MB"
 _ROWS_PER_FETCH = 20_000
@@ -63,7 +62,7 @@ _DUE: LiteralString = """
         ) AS touching
     ) AS counted
     WHERE month IS NOT NULL
-        AND entries >= greatest(%(entries_min)s, last.size / %(accounts_per_entry)s)
+        AND entries >= greatest(%(entries_min)s, last.size / %(holders_per_entry)s)
     ORDER BY month
 """
 
@@ -151,7 +150,7 @@ def roll(connection: Connection[TupleRow], side: Side, until: Instant) -> int:
         "until": midnight,
         "beginning": FIRST_INSTANT,
         "entries_min": ENTRIES_PER_OPENING_MIN,
-        "accounts_per_entry": ACCOUNTS_PER_ENTRY,
+        "holders_per_entry": HOLDERS_PER_ENTRY,
     }
     connection.execute("SELECT set_config('work_mem', %s, true)", [WORK_MEMORY])
     made = 0
@@ -169,12 +168,12 @@ def roll(connection: Connection[TupleRow], side: Side, until: Instant) -> int:
 
 
 def _openings(days: Iterator[DayEnd]) -> Iterator[tuple[Instant, int, str]]:
-    """(at, number of accounts, the accounts packed) of each opening to be made."""
+    """(at, number of holders, the accounts packed) of each opening to be made."""
     entries = 0
     for day in days:
         entries += day.entries
         size = len(day.balance)
-        if entries >= max(ENTRIES_PER_OPENING_MIN, size // ACCOUNTS_PER_ENTRY):
+        if entries >= max(ENTRIES_PER_OPENING_MIN, size // HOLDERS_PER_ENTRY):
             yield day.at, size, day.balance.packed()
             entries = 0
 

@@ -222,7 +222,7 @@ class _Cells:
             if owners is not None and owner not in owners:
                 continue
             group = self._group(tuple([holder[index] for index in pick]))
-            for (measure, category), (amount, deals) in accounts.items():
+            for (measure, category), amount, deals in accounts:
                 if not deals:
                     continue
                 key = group, measure, category

@@ -203,6 +203,12 @@ LISTS = {
     "timeline": ('{ deal(id: "A") { timeline%s { %s } } }', "event { position }"),
     "evidence": ('{ deal(id: "A") { evidence%s { %s } } }', "event { position }"),
     "queue": ("{ queue { rows%s { %s } } }", "deal criterion"),
+    "team": ("{ team { people%s { %s } } }", "person"),
+    "assessments due": ("{ team { due%s { %s } } }", "person aspect"),
+    "debriefs": ("{ debriefs { deals%s { %s } } }", "dealId"),
+    "weeks": ('{ postMortem(deal: "A") { weeks%s { %s } } }', "week"),
+    "case": ('{ postMortem(deal: "A") { timeline%s { %s } } }', "event { position }"),
+    "patterns": ('{ patterns(groupBy: ["owner"]) { groups%s { %s } } }', "key { value }"),
     "deals": ("{ deals%s { %s } }", "dealId"),
 }
 """Every connection below a snapshot: how it is asked for, and what tells its nodes apart."""

@@ -17,6 +17,7 @@ from ledger.store.ledger import Ledger
 from tests.conftest import TEMPLATE
 from tests.e2e import worked
 from tests.e2e.process import Qledger
+from tests.e2e.sales_force import House, serving, write
 
 _numbers = itertools.count(1)
 
@@ -34,6 +35,14 @@ def empty_settings(
         url = SecretStr(server.url(name))
         yield Settings(home=_home(tmp_path_factory), database_url=url, workers=2)
         connection.execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(name)))
+
+
+@pytest.fixture(scope="module")
+def house(empty_settings: Settings) -> Iterator[House]:
+    """The sales force, served, for one module."""
+    with serving(empty_settings) as house:
+        write(house.ledger)
+        yield house
 
 
 @pytest.fixture(scope="module")

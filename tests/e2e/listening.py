@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -89,7 +90,7 @@ class Socket:
 
     def say(self, message: Any) -> None:
         """Send any JSON."""
-        self._connection.send(orjson.dumps(message).decode())
+        self._connection.send(json.dumps(message))
 
     def receive(self) -> dict[str, Any]:
         said = self._connection.recv(timeout=SECONDS_MAX)

@@ -6,7 +6,6 @@ import asyncio
 import base64
 import hashlib
 import json
-from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC
 from pathlib import Path
@@ -26,16 +25,9 @@ from ledger.domain.times import Instant
 from ledger.store import access
 from tests.e2e.asking import Client, token_of
 from tests.e2e.process import Qledger
-from tests.e2e.sales_force import BEFORE, House, serving, write
+from tests.e2e.sales_force import BEFORE, House, serving
 
 QUERY = f'{{ snapshot(asOf: "{BEFORE}") {{ basis {{ horizon }} deals {{ nodes {{ dealId }} }} }} }}'
-
-
-@pytest.fixture(scope="module")
-def house(empty_settings: Settings) -> Iterator[House]:
-    with serving(empty_settings) as house:
-        write(house.ledger)
-        yield house
 
 
 @pytest.fixture(scope="module")
@@ -269,6 +261,7 @@ def test_a_token_is_shown_once_and_listed_without_its_secret(fresh: Qledger) -> 
     secret = spelt[12:]
     assert secret not in made.err
     assert "not shown again" in made.err
+    assert "knows nobody by the id 'ann'" in made.err
     (listed,) = fresh.ok_here("token", "list", "--format", "json").json["tokens"]
     assert {key: listed[key] for key in ("token", "person", "role", "state", "made_by")} == {
         "token": spelt.split("_")[1], "person": "ann", "role": "rep", "state": "holds",
@@ -279,6 +272,15 @@ def test_a_token_is_shown_once_and_listed_without_its_secret(fresh: Qledger) -> 
     fresh.ok_here("token", "revoke", spelt)
     (listed,) = fresh.ok_here("token", "list", "--format", "json").json["tokens"]
     assert listed["state"] == "revoked"
+
+
+def test_a_token_of_somebody_the_ledger_knows_is_made_without_a_note(
+    house: House, operator: Qledger
+) -> None:
+    assert "ann" in house.tokens
+    made = operator.here("token", "create", "--role", "rep", "--person", "ann")
+    assert made.status == 0
+    assert "note:" not in made.err
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from ledger.config import Settings
+from api.graphql import nodes
 from ledger.domain.events import Event, stream_category, stream_id
+from projections.book import Book
+from projections.playbooks import playbook_list
 from tests.e2e.sales_force import (
     AFTER,
     BEFORE,
@@ -20,8 +22,6 @@ from tests.e2e.sales_force import (
     House,
     deals_seen,
     owners_seen,
-    serving,
-    write,
 )
 
 READERS = [who for who, role in ROLES.items() if role != "importer"]
@@ -30,13 +30,6 @@ NODES = """query($ids: [ID!]!, $asOf: AsOfTime) { nodes(ids: $ids, asOf: $asOf) 
     id ... on Deal { dealId owner }
     ... on LedgerEvent { position type summary } ... on Person { person manager }
     ... on Account { account } ... on PlaybookVersion { label } } }"""
-
-
-@pytest.fixture(scope="module")
-def house(empty_settings: Settings) -> Iterator[House]:
-    with serving(empty_settings) as house:
-        write(house.ledger)
-        yield house
 
 
 @pytest.fixture(scope="module")
@@ -158,3 +151,23 @@ def test_attested_events_cannot_be_left_out_by_asking_for_an_id(house: House, wh
     query = "query($id: ID!) { node(id: $id, witnessedOnly: true) { id } }"
     (name,) = named("Deal", "of-ann")
     assert house.as_(who).refusal(query, id=name)["extensions"]["code"] == "forbidden"
+
+
+def test_what_several_ids_need_is_read_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    claims, versions = Book.claims, playbook_list
+
+    def counted_claims(book: Book) -> Iterator[tuple[str, list[Event]]]:
+        read.append("claims")
+        return claims(book)
+
+    def counted_versions(book: Book) -> dict[str, Any]:
+        read.append("versions")
+        return versions(book)
+
+    monkeypatch.setattr(Book, "claims", counted_claims)
+    monkeypatch.setattr(nodes, "playbook_list", counted_versions)
+    ids = [*named("Account", "acme", "bolt", "acme"), *named("PlaybookVersion", "a@1", "b@1")]
+    found = asked(house, "ann", BEFORE, ids)
+    assert [each and each["account"] for each in found[:3]] == ["acme", None, "acme"]
+    assert sorted(read) == ["claims", "versions"]

@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from api.access.policy import WRITES
 from api.graphql.commands import COMMANDS
-from ledger.config import Settings
 from ledger.domain.events import TYPES
 from tests.e2e.asking import TOML, USD, YES
-from tests.e2e.sales_force import ROLES, House, serving, write
+from tests.e2e.sales_force import ROLES, House
 
 FAR = "2099-01-01T00:00:00Z"
 WRITERS = ["ann", "mia", "zoe", "una", "otto", "imp", "ada"]
 """Today zoe is the manager of ann and cleo, and mia of bob."""
 
 _numbers = itertools.count(1)
-
-
-@pytest.fixture(scope="module")
-def house(empty_settings: Settings) -> Iterator[House]:
-    with serving(empty_settings) as house:
-        write(house.ledger)
-        yield house
 
 
 ON_DEALS: dict[str, dict[str, Any]] = {

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -289,6 +289,44 @@ PAGED = """query($first: Int!, $after: String, $bridgeAfter: String) {
         nodes { day key1 category measure amountExact basisPosition asOf basisKnownAt }
         pageInfo { hasNextPage endCursor } totalCount basis { horizon } }
 }"""
+
+
+@pytest.mark.parametrize(
+    ("filters", "fits"),
+    [
+        ('step: "won"', lambda row: row["step"] == "won"),
+        ('steps: "opening, won,closing"', lambda row: row["step"] in {"opening", "won", "closing"}),
+        ("minChanges: 1", lambda row: (row["changes"] or 0) >= 1),
+        ('key1: "ann"', lambda row: row["key1"] == "ann"),
+        ('key1: "bob", key2: "USD", steps: "closing"',
+         lambda row: (row["key1"], row["key2"], row["step"]) == ("bob", "USD", "closing")),
+        ('step: "won", orderBy: "-amount"', lambda row: row["step"] == "won"),
+    ],
+)  # fmt: skip
+def test_filters_of_a_bridge_leave_the_rows_that_fit(
+    client: Client, filters: str, fits: Callable[[dict[str, Any]], bool]
+) -> None:
+    def rows(more: str) -> dict[str, Any]:
+        found: dict[str, Any] = client.ask(
+            f"""{{ bridgeRows(from: "2025-01-31", to: "2025-03-31", period: "{PERIOD}",
+                              groupBy: "owner,currency" {more}) {{
+                totalCount nodes {{ key1 key2 step changes amount amountExact }}
+                aggregate {{ count }} groupBy(fields: ["step"]) {{ step count }} }} }}"""
+        )["bridgeRows"]
+        return found
+
+    found, expected = rows(filters), [row for row in rows("")["nodes"] if fits(row)]
+    if "orderBy" in filters:
+        expected.sort(key=lambda row: -row["amount"])
+    assert found["nodes"] == expected
+    assert found["nodes"]
+    assert found["totalCount"] == found["aggregate"]["count"] == len(expected)
+    assert {each["step"] for each in found["groupBy"]} == {row["step"] for row in expected}
+
+
+def test_a_step_that_no_bridge_has_is_refused(client: Client) -> None:
+    query = '{ bridgeRows(from: "2025-01-31", to: "2025-03-31", step: "luck") { totalCount } }'
+    assert client.refusal(query)["extensions"]["code"] == "invalid-argument"
 
 
 def test_pages_of_bridges_and_series_read_the_ledger_of_the_first_one(

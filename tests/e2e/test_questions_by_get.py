@@ -189,7 +189,8 @@ def test_an_operator_adds_and_removes_documents(fresh: Qledger, tmp_path: Path) 
         listed = fresh.ok("document", "list", "--format", "json").json["documents"]
         assert {"pipeline-v1", "deals-v1"} <= {each["document"] for each in listed}
         assert fresh.ok("document", "remove", "pipeline-v1").text == "removed\n"
-        assert by_name(http, "pipeline-v1").status_code == 404
+        for gone in ("pipeline-v1", digest, "sha256:0", "sha256:" + "Z" * 64):
+            assert by_name(http, gone).status_code == 404
     fresh.ok("document", "add", "pipeline-v1", str(file))
     file.write_text("query { dealRows { totalCount } }", encoding="utf-8")
     other = fresh.run("document", "add", "pipeline-v1", str(file))

@@ -20,7 +20,7 @@ from ledger.domain.events import Draft, Source, parse_payload
 from tests.e2e.asking import Client
 from tests.e2e.listening import SECONDS_MAX, Socket, items_of, streaming
 from tests.e2e.process import Qledger
-from tests.e2e.sales_force import PERIOD, House, serving, write
+from tests.e2e.sales_force import PERIOD, House
 
 EVENTS = """subscription($after: BigInt, $types: [String!], $deal: ID) {
     events(afterPosition: $after, types: $types, deal: $deal) {
@@ -37,13 +37,6 @@ FORECASTS = """subscription($after: BigInt, $period: String!, $by: [String!]) {
         forecast { basis { horizon } cells { measure category amount deals }
                    groups { key { value } cells { measure category amount } } } } }"""
 WORDS = Source("tests")
-
-
-@pytest.fixture(scope="module")
-def house(empty_settings: Settings) -> Iterator[House]:
-    with serving(empty_settings) as house:
-        write(house.ledger)
-        yield house
 
 
 def draft(stream: str, kind: str, **payload: Any) -> Draft:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
 import httpx
+import orjson
 import psycopg
 import pytest
 
@@ -14,18 +16,11 @@ from api import subscribing
 from api.access import tokens
 from ledger.config import Settings
 from ledger.store import access
-from tests.e2e.listening import Socket, error_of, items_of, refused_to_open, streaming
-from tests.e2e.sales_force import DEALS, PERIOD, ROLES, House, serving, write
+from tests.e2e.listening import SECONDS_MAX, Socket, error_of, items_of, refused_to_open, streaming
+from tests.e2e.sales_force import DEALS, PERIOD, ROLES, House, serving
 from tests.e2e.test_subscriptions import CHANGES, EVENTS, FORECASTS, head
 
 READERS = [who for who, role in ROLES.items() if role != "importer"]
-
-
-@pytest.fixture(scope="module")
-def house(empty_settings: Settings) -> Iterator[House]:
-    with serving(empty_settings) as house:
-        write(house.ledger)
-        yield house
 
 
 @pytest.fixture(scope="module")
@@ -251,9 +246,9 @@ def test_a_token_that_expires_ends_its_subscriptions(house: House, watchful: Non
 # --- what is logged -----------------------------------------------------------------------------
 
 
-def logged(house: House, after: int) -> list[access.LoggedReading]:
+def logged(house: House, after: int, who: str = "otto") -> list[access.LoggedReading]:
     with house.ledger.database.connection() as connection:
-        return access.readings(connection, person="otto", after=after, limit=100)
+        return access.readings(connection, person=who, after=after, limit=100)
 
 
 def last_reading(house: House, who: str) -> int:
@@ -275,6 +270,45 @@ def test_what_an_auditor_is_told_is_logged_before_it_leaves(house: House) -> Non
         next(items_of(told))
         (begun,) = [each for each in logged(house, before) if "POST" in each.asked]
         assert begun.asked.startswith("(begun) POST /graphql/stream")
+
+
+def closing_line(house: House, who: str) -> access.LoggedReading:
+    """What is logged when the only stream of somebody has ended; waited for."""
+    deadline = time.monotonic() + SECONDS_MAX
+    while len(found := logged(house, 0, who)) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    begun, ended = sorted(found, key=lambda each: each.number)
+    assert begun.asked.startswith("(begun) ")
+    assert begun.answer_bytes == 0
+    return ended
+
+
+@pytest.mark.parametrize("over", ["socket", "stream"])
+def test_what_an_auditor_was_told_is_logged_when_they_leave(house: House, over: str) -> None:
+    token = house.token(who := f"auditor-{over}", "auditor")
+    if over == "socket":
+        with Socket.on(house.address, token) as socket:
+            items = list(islice(socket.items(EVENTS, after="0"), 3))
+    else:
+        bearer = {"Authorization": f"Bearer {token}"}
+        with (
+            httpx.Client(base_url=house.address, headers=bearer, timeout=60) as http,
+            streaming(http, EVENTS, after="0") as told,
+        ):
+            items = [each.item for each in islice(items_of(told), 3)]
+    ended = closing_line(house, who)
+    assert ended.asked.startswith("(broken off) ")
+    assert ended.answer_bytes > len(orjson.dumps(items))
+    assert ended.bases[0]["horizon"] == 1
+    assert ended.bases[-1]["horizon"] >= 3
+
+
+def test_variables_with_numbers_beyond_64_bits_are_answered(house: House) -> None:
+    token = house.token(who := "auditor-large", "auditor")
+    with Socket.on(house.address, token) as socket:
+        next(socket.items(EVENTS, after="0", more=2**70))
+    assert str(2**70) in closing_line(house, who).asked
 
 
 def test_others_are_not_logged(house: House) -> None:

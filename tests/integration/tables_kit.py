@@ -108,12 +108,13 @@ def openings_kept(
     )
     found: dict[tuple[date, datetime], Balances] = {}
     for month, at, size, accounts in rows:
+        balance = Balance(accounts)
         found[month, at] = {
-            (measure, owner, currency, category): held
-            for (owner, currency), lines in Balance(accounts).holders()
-            for (measure, category), held in lines.items()
+            (measure, owner, currency, category): (amount, deals)
+            for (owner, currency), held in balance.holders()
+            for (measure, category), amount, deals in held
         }
-        assert len(found[month, at]) == size
+        assert len(balance) == size
     return found
 
 

@@ -14,7 +14,7 @@ from ledger.domain.errors import NotFound
 from ledger.domain.events import DealOpened, DealRevised, Draft, EventPayload, Source
 from ledger.store.ledger import Ledger
 from projections import follower as following
-from projections import runner
+from projections import hints
 from projections.follower import Follower, Sought
 
 EVERYTHING = Sought()
@@ -103,8 +103,8 @@ def test_a_lost_notification_costs_one_poll(
     log: Ledger, follower: Follower, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard = Heard()
-    monkeypatch.setattr(runner, "POLL_SECONDS", 0.01)
-    monkeypatch.setattr(runner.Hints, "wait", lambda _self, stopping: stopping.wait(0.01))
+    monkeypatch.setattr(hints, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(hints.Hints, "wait", lambda _self, stopping: stopping.wait(0.01))
     with follower.woken(heard):
         heard.wait()
         record(log, 1, payload=DealOpened(name="Unheard"))
@@ -164,6 +164,7 @@ def test_it_goes_on_when_the_database_was_away(
             connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                " AND backend_type = 'client backend'"
             )
         record(log, 2, payload=DealOpened(name="Later"))
         assert list(read_from(follower, 10, 12, heard)) == [11, 12]

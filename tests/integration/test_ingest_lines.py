@@ -132,11 +132,12 @@ def test_an_id_with_two_contents_in_one_body_is_refused_the_second_time(ledger: 
     assert stages(ledger) == ["stage 1"]
 
 
-def test_a_line_that_is_too_long_is_refused_in_bounded_memory(ledger: Ledger) -> None:
+@pytest.mark.parametrize("said", [b"x", b" "], ids=["text", "blanks"])
+def test_a_line_that_is_too_long_is_refused_in_bounded_memory(ledger: Ledger, said: bytes) -> None:
     incoming = Ingest(ledger)
     incoming.take(line(1) + b"\n")
     for _ in range(40):
-        incoming.take(b"x" * (LINE_BYTES_MAX // 4))
+        incoming.take(said * (LINE_BYTES_MAX // 4))
         assert len(incoming._unfinished) <= LINE_BYTES_MAX + 1
     incoming.take(b"\n" + line(2))
     incoming.end()

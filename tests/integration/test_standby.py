@@ -28,7 +28,7 @@ from ledger.domain.times import parse_instant
 from ledger.store.embedded import DATABASE, SUPERUSER, EmbeddedServer
 from ledger.store.ledger import Ledger
 from ledger.store.migrate import migrate
-from projections.runner import Hints
+from projections.hints import Hints
 
 THEN = parse_instant("2026-01-05T00:00:00Z")
 

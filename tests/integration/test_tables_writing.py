@@ -260,7 +260,7 @@ def day_at(number: float) -> datetime:
 
 _SET_ACCOUNTS = (
     "UPDATE {side}.forecast_opening"
-    " SET accounts = jsonb_set(accounts::jsonb, '{holders,0,%s,0}', '%s')"
+    " SET accounts = jsonb_set(accounts::jsonb, '{0,2,%s}', '%s')"
 )
 TAMPERING = [
     ("UPDATE {side}.deal_state SET known_to = '9999-12-31Z' WHERE valid_from = known_from",
@@ -271,10 +271,10 @@ TAMPERING = [
      "entries-broken"),
     ("UPDATE {side}.forecast_entry SET amount_after = amount_after + 1", "trial-balance"),
     ("UPDATE {side}.deal_state SET amount = amount + 1", "trial-balance"),
-    ("UPDATE {side}.forecast_opening SET accounts = (accounts::jsonb #- '{holders,0}')::json",
+    ("UPDATE {side}.forecast_opening SET accounts = (accounts::jsonb #- '{0}')::json",
      "opening-differs"),
-    (_SET_ACCOUNTS % ("4", "7"), "opening-differs"),
-    (_SET_ACCOUNTS % ("3", '"1"'), "opening-differs"),
+    (_SET_ACCOUNTS % ("-1", "7"), "opening-differs"),
+    (_SET_ACCOUNTS % ("0", "1"), "opening-differs"),
     ("UPDATE {side}.forecast_opening SET size = size + 1", "opening-differs"),
     ("UPDATE {side}.forecast_opening SET at = at - interval '12 hours'", "opening-differs"),
 ]  # fmt: skip

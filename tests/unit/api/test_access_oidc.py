@@ -6,6 +6,7 @@ import base64
 import hmac
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 
+from api.access import oidc
 from api.access.identify import Identifier
 from api.access.oidc import (
     KEYS_BYTES_MAX,
@@ -241,6 +243,31 @@ def test_keys_outlive_a_short_outage_and_no_long_one(house: House) -> None:
     house.ticks += KEYS_SECONDS_MAX
     with pytest.raises(QledgerError, match="keys cannot be read"):
         house.taken(token())
+
+
+def test_while_somebody_looks_who_has_a_known_key_does_not_wait(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.taken(token())
+    asked, answered = threading.Event(), threading.Event()
+
+    def slowly(_source: str) -> bytes:
+        asked.set()
+        assert answered.wait(60)
+        return house.file.read_bytes()
+
+    monkeypatch.setattr(oidc, "_fetched", slowly)
+    new = RSAKey.generate_key(2048, parameters={"kid": "r2"})
+    house.publish(RSA, new)
+    house.ticks += KEYS_SECONDS_MAX
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(house.taken, token(new))
+        try:
+            assert asked.wait(60)
+            assert house.taken(token()).person == "ann"  # though its keys are old by now
+        finally:
+            answered.set()
+        assert waiting.result().person == "ann"
 
 
 @pytest.mark.parametrize(
