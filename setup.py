@@ -3,7 +3,11 @@
     QLEDGER_COMPILE=1 pip install --no-build-isolation .
 
 needs a C compiler and mypy, whose mypyc translates the annotated modules as they are. Without the
-variable everything is installed as plain Python.
+variable everything is installed as plain Python. In a checkout `scripts/setup` compiles
+(`scripts/compiled_fold.py`).
+
+Compiled objects cannot be pickled, so what is handed to other processes (the playbooks of
+`projections/fold/rulebook.py`) stays plain Python.
 """
 
 import os
@@ -12,6 +16,7 @@ from pathlib import Path
 from setuptools import setup
 
 COMPILED = (
+    "ledger/domain/deal.py",
     "ledger/domain/history.py",
     "projections/fold/claims.py",
     "projections/fold/criterion.py",
@@ -19,8 +24,8 @@ COMPILED = (
     "projections/fold/gate_rules.py",
     "projections/fold/gates.py",
     "projections/fold/hearing.py",
+    "projections/fold/known_then.py",
     "projections/fold/qualification.py",
-    "projections/fold/rulebook.py",
     "projections/fold/states.py",
     "projections/fold/verdict.py",
     "projections/fold/walk.py",

@@ -34,6 +34,8 @@ from projections.service import Service
 SWITCH_SECONDS = 0.002
 OBJECTS_PER_SWEEP = 20_000
 SHUTDOWN_SECONDS_MAX = 10
+CONNECTIONS_WAITING_MAX = 2_048
+"""Who connects while so many wait is not heard, and tries again only after a second, then three."""
 IDLE_SECONDS_MAX = 75
 """How long a connection may be idle: longer than proxies and clients keep theirs, or a request may
 arrive at one that is being closed."""
@@ -135,7 +137,9 @@ def _traced(settings: Settings) -> Iterator[None]:
 def _listening(host: str, port: int) -> socket.socket:
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listener = socket.create_server((host, port), family=family, backlog=128)
+        listener = socket.create_server(
+            (host, port), family=family, backlog=CONNECTIONS_WAITING_MAX
+        )
     except (OSError, OverflowError) as error:
         raise Unavailable(
             "cannot-listen",

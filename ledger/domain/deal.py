@@ -122,8 +122,7 @@ def claimed_dimensions(claims: Claims) -> dict[str, str]:
     """The deal's own dimensions, merged key by key."""
     return {
         key.removeprefix(DIMENSION): event["payload"]["dimensions"][key.removeprefix(DIMENSION)]
-        for key, event in sorted(claims.items())
-        if key.startswith(DIMENSION)
+        for key, event in sorted(each for each in claims.items() if each[0].startswith(DIMENSION))
     }
 
 

@@ -190,6 +190,8 @@ class Sweep:
         self.bar_at_decision = 0
         self.stands: int | None = None
         self.judged: dict[str, Judgement] = {}
+        self.holding: dict[str, Judgement] = {}
+        """Those of them that hold, of whichever version."""
         self.since: dict[str, str] = {}
         self.by_rule_since: dict[str, str] = {}
         self.holds: list[bool] = []
@@ -385,14 +387,20 @@ class Sweep:
 
     def _judged_at(self, rulebook: Rulebook, key: str, bar: int) -> Judgement:
         rule = rulebook.criteria[key]
-        if is_ahead(rulebook, rule.gate, self.heard.outcome):
+        heard, back_to = self.heard, self.back_to[rule.gate]
+        if back_to is None and key not in heard.tracks:  # nothing was said of it
             return UNMET
-        back_to = self.back_to[rule.gate]
-        return judge(rule, self.heard.track(key), bar, self.now, self.heard.stakeholders, back_to)
+        if is_ahead(rulebook, rule.gate, heard.outcome):
+            return UNMET
+        return judge(rule, heard.track(key), bar, self.now, heard.stakeholders, back_to)
 
     def _judged_now(self, key: str, after: Judgement) -> None:
         self.before.setdefault(key, self.judged.get(key))
         self.judged[key] = after
+        if after.holds:
+            self.holding[key] = after
+        else:
+            self.holding.pop(key, None)
 
     def _take_all(self) -> None:
         """Take what changed over the whole instant: a criterion turns once in it, if at all."""

@@ -299,15 +299,16 @@ class _Age(NamedTuple):
 def _age(sweep: Sweep) -> _Age:
     met_until: str | None = None
     waived, ageing = False, set[str]()
-    judged = sweep.judged
-    for key in () if sweep.rulebook is None else sweep.rulebook.criteria:
-        judgement = judged[key]
+    asked = () if sweep.rulebook is None else sweep.rulebook.criteria
+    for key, judgement in sweep.holding.items():
+        if key not in asked:
+            continue
         if judgement.status is Status.MET:
             until = judgement.lapses_at or FOREVER
             met_until = until if met_until is None else max(met_until, until)
             if judgement.lapses_at is not None:
                 ageing.add(key)
-        elif judgement.status is Status.WAIVED:
+        else:
             waived = True
     return _Age(met_until, waived, ageing)
 

@@ -17,6 +17,7 @@ from ledger.domain.ids import event_id_of
 from ledger.store.ledger import Ledger
 from projections.fold.deal_history import DealHistory, World
 from projections.fold.states import Learned
+from projections.histories import History
 from projections.position import Status, status
 from projections.rebuild import rebuild
 from projections.runner import Runner
@@ -107,21 +108,27 @@ class Stumbling:
         self.healed = False
         self.pause_seconds = 0.0
 
-    def __call__(self, deal_id: str, world: World) -> DealHistory:
+    def __call__(self, deal_id: str, world: World) -> History:
         return _Stumbler(deal_id, world, self)
 
 
-class _Stumbler(DealHistory):
+class _Stumbler:
+    """A history around ours, for a compiled one has no heirs."""
+
     def __init__(self, deal_id: str, world: World, cause: Stumbling) -> None:
-        super().__init__(deal_id, world)
+        self._history = DealHistory(deal_id, world)
         self._cause = cause
+
+    @property
+    def accounts(self) -> frozenset[str]:
+        return self._history.accounts
 
     def learn(self, events: Iterable[Event]) -> Learned:
         events = list(events)
         time.sleep(self._cause.pause_seconds)
-        if self.deal_id == self._cause.deal and events and not self._cause.healed:
+        if self._history.deal_id == self._cause.deal and events and not self._cause.healed:
             raise ValueError("a fold that does not know this")
-        return super().learn(events)
+        return self._history.learn(events)
 
 
 def runner(url: str, **more: Any) -> Runner:
