@@ -7,7 +7,6 @@ every change (`projections.fold.steps`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
@@ -97,12 +96,8 @@ class Balances:
             times: how many.
             restated: whether they are restatements.
         """
-        self.add(steps(change, self._measure), times, restated=restated)
-
-    def add(self, parts: Iterable[Step], times: int = 1, *, restated: bool = False) -> None:
-        """Add the steps that each of some changes is made of, with the sums of their amounts."""
         counted: set[tuple[int, StepKind]] = set()
-        for step in parts:
+        for step in steps(change, self._measure):
             for lines in self._of(Account(step.owner, step.currency, step.category)):
                 line = lines.step(step.kind)
                 line.add(step.currency, step.amount, step.deals * times)
@@ -110,6 +105,13 @@ class Balances:
                     counted.add((id(lines), step.kind))
                     line.changes += times
                     line.restated += times if restated else 0
+
+    def add_step(self, step: Step, times: int) -> None:
+        """Add a step that is all there is of some changes, with the sum of their amounts."""
+        for lines in self._of(Account(step.owner, step.currency, step.category)):
+            line = lines.step(step.kind)
+            line.add(step.currency, step.amount, step.deals * times)
+            line.changes += times
 
     def _of(self, account: Account) -> tuple[Lines, ...]:
         found = self._lines.get(account)

@@ -152,7 +152,7 @@ def _take_journal(
     journal = steps.Journal(tables.side, scope, *span)
     for found in steps.by_step(tables.connection, journal, by_category=by_category):
         if isinstance(found, steps.Summed):
-            balances.add((found.step,), found.times)
+            balances.add_step(found.step, found.times)
         else:
             balances.take(found.change, found.times)
 

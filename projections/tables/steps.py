@@ -37,6 +37,9 @@ from projections.fold.steps import (
 from projections.tables.sides import Side, on
 from projections.tables.stabbing import months_between
 
+WORK_MEMORY = "64MB"
+"""For the sums of one bridge."""
+
 # Entries into or within the period, then those out of it: the two indexes of the journal.
 _TOUCHING: LiteralString = """
     SELECT {columns} FROM {side}.forecast_entry
@@ -58,6 +61,7 @@ _CODES = {
     14: (StepKind.SLIPPED, -1), 15: (StepKind.MOVED_OUT, -1), 16: (StepKind.ADVANCED, -1),
     17: (StepKind.REGRESSED, -1), 18: (StepKind.LAPSED, -1), 19: (StepKind.PLAYBOOK_CHANGE, -1),
     20: (StepKind.LOST, -1), 21: (StepKind.NO_DECISION, -1),
+    22: (StepKind.OWNER_OUT, -1), 23: (StepKind.OWNER_IN, 1),
     24: (StepKind.AMOUNT_UP, 0), 25: (StepKind.AMOUNT_DOWN, 0), 26: (StepKind.ADVANCED, 0),
     27: (StepKind.REGRESSED, 0), 28: (StepKind.LAPSED, 0), 29: (StepKind.PLAYBOOK_CHANGE, 0),
 }  # fmt: skip
@@ -65,8 +69,8 @@ _CODES = {
 _BY_STEP: LiteralString = """
 SELECT code, owner, currency, detail, count(*)::int, sum(value), sum(before), sum(reweighed)
 FROM (
-    SELECT code,
-        CASE WHEN now_in THEN owner_after ELSE owner_before END AS owner,
+    SELECT code + part AS code,
+        CASE WHEN now_in AND code + part <> 22 THEN owner_after ELSE owner_before END AS owner,
         CASE WHEN now_in THEN currency_after ELSE currency_before END AS currency,
         CASE WHEN code = 0 THEN jsonb_build_array(
                 owner_before, currency_before, rank_before, weight_before,
@@ -74,8 +78,8 @@ FROM (
                 move, sign(coalesce(amount_after, 0) - coalesce(amount_before, 0))::int)::text
              WHEN %(by_category)s THEN (CASE WHEN now_in THEN rank_after ELSE rank_before END)::text
         END AS detail,
-        CASE WHEN NOT now_in THEN -value_before
-             WHEN code < 20 OR NOT was_in THEN value_after
+        CASE WHEN NOT now_in OR code + part = 22 THEN -value_before
+             WHEN code < 20 OR NOT was_in OR code = 22 THEN value_after
              ELSE coalesce(value_after, 0) - coalesce(value_before, 0) END AS value,
         CASE WHEN code = 0 THEN value_before END AS before,
         CASE WHEN code = 0 THEN {reweighed} END AS reweighed
@@ -83,8 +87,10 @@ FROM (
         SELECT *, CASE
             WHEN NOT was_in THEN {code_in}
             WHEN NOT now_in THEN {code_out}
+            WHEN currency_before IS DISTINCT FROM currency_after THEN 0
             WHEN owner_before IS DISTINCT FROM owner_after
-                OR currency_before IS DISTINCT FROM currency_after THEN 0
+                THEN CASE WHEN (rank_before, weight_before, amount_before)
+                    IS NOT DISTINCT FROM (rank_after, weight_after, amount_after) THEN 22 ELSE 0 END
             WHEN rank_before = rank_after AND weight_before = weight_after
                 THEN CASE WHEN amount_after > amount_before THEN 24 ELSE 25 END
             WHEN amount_before IS DISTINCT FROM amount_after
@@ -105,6 +111,7 @@ FROM (
         ))
         OFFSET 0
     ) AS coded
+    JOIN (VALUES (0), (1)) AS side (part) ON part = 0 OR code = 22  -- out of one, into the other
 ) AS classified
 GROUP BY code, owner, currency, detail
 """
@@ -292,6 +299,7 @@ def by_step(
     statement = on(journal.side, by_step_statement(measure))
     parameters = {**journal.parameters(), "by_category": by_category}
     shift = -2 if measure is Measure.WEIGHTED else 0
+    connection.execute("SELECT set_config('work_mem', %s, true)", [WORK_MEMORY])
     rows = connection.execute(statement, parameters, prepare=True, binary=True)
     for code, owner, currency, detail, times, value, before, reweighed in rows:
         if code:

@@ -88,7 +88,7 @@ def added_up(connection: Connection[Any], asked: Journal, group_by: tuple[str, .
     balances = Balances(asked.scope.measure, group_by, Directory())
     for found in by_step(connection, asked, by_category="category" in group_by):
         if isinstance(found, Summed):
-            balances.add((found.step,), found.times)
+            balances.add_step(found.step, found.times)
         else:
             balances.take(found.change, found.times)
     return balances
