@@ -24,6 +24,7 @@ from psycopg import Connection, IsolationLevel
 
 from ledger.domain.basis import RULES
 from ledger.domain.errors import Refused, Unavailable
+from ledger.domain.times import Instant
 from projections import sessions
 from projections.fold import walk
 from projections.fold.deal_history import DealHistory
@@ -284,13 +285,19 @@ class _Rebuild:
         note_known(self._connection, 0, self._job.horizon)
         self._advance("Making indexes", 0, 1)
         self._connection.execute(_INDEX, [self.side])
-        with self._connection.transaction():
-            for (recorded_at,) in self._connection.execute(_RECORDED).fetchall():
-                openings.roll(self._connection, self.side, recorded_at)
         self._advance("Making indexes", 1, 1)
+        for (recorded_at,) in self._connection.execute(_RECORDED).fetchall():
+            self._roll(recorded_at)
         self._catch_up()
         if verify:
             self._verify()
+
+    def _roll(self, until: Instant) -> None:
+        due = openings.months_due(self._connection, self.side, until)
+        for done, month in enumerate(due, 1):
+            with self._connection.transaction():
+                openings.roll_month(self._connection, self.side, month, until)
+            self._advance("Making openings", done, len(due))
 
     def _catch_up(self) -> None:
         """Project onto the new side what the live one has taken since."""

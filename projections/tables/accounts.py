@@ -53,6 +53,7 @@ _DECIMALS = AMOUNT_DECIMALS_MAX + 2
 """Of an amount by a weight in percent; amounts are whole numbers of the last one."""
 
 _UNIT = Decimal(1).scaleb(-_DECIMALS)
+_PERCENTS = Decimal(1).scaleb(AMOUNT_DECIMALS_MAX)
 _EXACT = Context(prec=80)
 _exactly = _EXACT.multiply
 _JSON_INTEGER_MAX = 2**63 - 1
@@ -126,17 +127,16 @@ class Balance:
         row = self._rows.get((owner, currency))
         if row is None:
             row = self._rows[owner, currency] = [0] * (2 * _WIDTH)
-        hundredths = int(_EXACT.scaleb(amount, AMOUNT_DECIMALS_MAX))
-        moved = [
-            (_CLAIMED[category], 100 * hundredths),
-            (_EVIDENCED[evidenced], 100 * hundredths),
-            (_WEIGHTED[evidenced], weight_percent * hundredths),
-        ]
-        if won:
-            moved.append((_CLOSED, 100 * hundredths))
-        for line, number in moved:
-            row[line] += number
+        share = int(_exactly(amount, _PERCENTS))  # of each percent
+        claimed, judged, weighted = _CLAIMED[category], _EVIDENCED[evidenced], _WEIGHTED[evidenced]
+        row[claimed] += 100 * share
+        row[judged] += 100 * share
+        row[weighted] += weight_percent * share
+        for line in (claimed, judged, weighted):
             row[_WIDTH + line] += deals
+        if won:
+            row[_CLOSED] += 100 * share
+            row[_WIDTH + _CLOSED] += deals
 
     def copy(self) -> Balance:
         """The same accounts, which do not go on with these."""

@@ -133,6 +133,20 @@ class DayEnd(NamedTuple):
     balance: Balance
 
 
+class Due(NamedTuple):
+    """A month for which openings are to be made.
+
+    Args:
+        month: of the journal.
+        since: where its last opening stands; the beginning of time without one.
+        accounts: that opening, packed.
+    """
+
+    month: date
+    since: Instant
+    accounts: str | None
+
+
 def roll(connection: Connection[TupleRow], side: Side, until: Instant) -> int:
     """Make the openings that are due.
 
@@ -145,26 +159,36 @@ def roll(connection: Connection[TupleRow], side: Side, until: Instant) -> int:
     Returns:
         How many were made.
     """
-    midnight = until.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    due = months_due(connection, side, until)
+    return sum(roll_month(connection, side, each, until) for each in due)
+
+
+def months_due(connection: Connection[TupleRow], side: Side, until: Instant) -> list[Due]:
+    """The months for which openings are due; see `roll`."""
     bounds = {
-        "until": midnight,
+        "until": _midnight(until),
         "beginning": FIRST_INSTANT,
         "entries_min": ENTRIES_PER_OPENING_MIN,
         "holders_per_entry": HOLDERS_PER_ENTRY,
     }
+    return [Due(*row) for row in connection.execute(on(side, _DUE), bounds)]
+
+
+def roll_month(connection: Connection[TupleRow], side: Side, due: Due, until: Instant) -> int:
+    """Make the openings that are due of one month; see `roll`."""
     connection.execute("SELECT set_config('work_mem', %s, true)", [WORK_MEMORY])
-    made = 0
-    for month, since, accounts in connection.execute(on(side, _DUE), bounds).fetchall():
-        days = day_ends(connection, side, month, (since, midnight), Balance(accounts))
-        openings = list(_openings(days))
-        with (
-            connection.cursor() as cursor,
-            cursor.copy(on(side, _COPY)) as copy,
-        ):
-            for at, size, packed in openings:
-                copy.write_row((month, at, size, packed))
-        made += len(openings)
-    return made
+    span = due.since, _midnight(until)
+    days = day_ends(connection, side, due.month, span, Balance(due.accounts))
+    openings = list(_openings(days))
+    with connection.cursor() as cursor, cursor.copy(on(side, _COPY)) as copy:
+        for opening in openings:
+            copy.write_row((due.month, *opening))
+    return len(openings)
+
+
+def _midnight(until: Instant) -> Instant:
+    """The last midnight (UTC) up to an instant."""
+    return until.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def _openings(days: Iterator[DayEnd]) -> Iterator[tuple[Instant, int, str]]:
@@ -197,15 +221,16 @@ def day_ends(
     since, until = span
     asked = {"months": [month], "opened": [since], "until": until}
     with connection.cursor("postings", binary=True) as cursor:
-        cursor.itersize = _ROWS_PER_FETCH
         at, entries = None, 0
-        for midnight, *moved, touching in cursor.execute(on(side, _BY_DAY), asked):
-            if at is not None and at != midnight:
-                yield DayEnd(at, entries, balance)
-                entries = 0
-            at = midnight
-            entries += int(touching)
-            balance.post(Posting(*moved))
+        cursor.execute(on(side, _BY_DAY), asked)
+        while rows := cursor.fetchmany(_ROWS_PER_FETCH):
+            for midnight, *moved, touching in rows:
+                if at is not None and at != midnight:
+                    yield DayEnd(at, entries, balance)
+                    entries = 0
+                at = midnight
+                entries += int(touching)
+                balance.post(Posting(*moved))
         if at is not None:
             yield DayEnd(at, entries, balance)
 
