@@ -26,7 +26,6 @@ from ledger.store.database import Connection, Database
 from ledger.store.log import Head
 from projections.book import Book, Origin
 from projections.discreet import DiscreetReader
-from projections.fold.claims import claimed_deal
 from projections.reader import LogReader, Present
 from projections.scope import Scope
 
@@ -175,10 +174,9 @@ class Door:
             with self._present() as book:
                 return book.scope
 
-        def accounts() -> frozenset[str]:
+        def accounts() -> frozenset[str] | None:
             with self._present() as book:
-                deals = (claimed_deal(id_, events, book.valid_at) for id_, events in book.claims())
-                return frozenset(d.account for d in deals if d is not None and d.account)
+                return book.accounts_shown
 
         return Now(cache(scope), cache(accounts))
 

@@ -10,11 +10,11 @@ the log where the tables lag.
 from __future__ import annotations
 
 import threading
-import time
 from typing import LiteralString
 
 from ledger.domain.errors import Unavailable
 from ledger.store.database import Database
+from projections.position import times_to_look
 
 SECONDS_MAX = 5.0
 """How long a question waits for a standby."""
@@ -22,8 +22,6 @@ SECONDS_MAX = 5.0
 WAITING_MAX = 8
 """How many questions wait at once; the others are refused instead, so that threads are left."""
 
-_PAUSE_SECONDS_MIN = 0.005
-_PAUSE_SECONDS_MAX = 0.1
 _END: LiteralString = "SELECT size, pg_is_in_recovery() FROM qledger.head"
 
 _waiting = threading.BoundedSemaphore(WAITING_MAX)
@@ -63,16 +61,11 @@ def await_reached(database: Database, position: int, seconds_max: float = SECOND
     if not (follows and _waiting.acquire(blocking=False)):
         raise not_reached(position, head)
     try:
-        deadline = time.monotonic() + seconds_max
-        pause = _PAUSE_SECONDS_MIN
-        while head < position:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise not_reached(position, head)
-            time.sleep(min(pause, left))
-            pause = min(pause * 2, _PAUSE_SECONDS_MAX)
+        for _time in times_to_look(seconds_max):
             head, _follows = _end(database)
-        return head
+            if head >= position:
+                return head
+        raise not_reached(position, head)
     finally:
         _waiting.release()
 

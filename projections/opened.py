@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from ledger.domain.deal import CLAIM_TYPES
 from ledger.domain.errors import InvalidInput
@@ -38,22 +38,63 @@ class Part(NamedTuple):
     parts: tuple[Step, ...]
 
 
-def opened(
-    between: Between,
-    measure: str,
-    step: str,
-    *,
-    first: int | None = None,
-    after: tuple[str, int] | None = None,
-) -> dict[str, Any]:
+class Opened(NamedTuple):
+    """A step, opened up.
+
+    Args:
+        between: the two books, and the fiscal period.
+        measure: of the bridge.
+        step: which of its steps.
+        parts: the changes that it is made of, in the order of deals, each with its number among
+            those of its deal.
+    """
+
+    between: Between
+    measure: Measure
+    step: StepKind
+    parts: list[tuple[int, Part]]
+
+    @classmethod
+    def of(cls, between: Between, measure: str, step: str) -> Self:
+        """Open a step up; see `opened`."""
+        asked, _no_dimensions = check_bridge(measure, ())
+        if step not in tuple(StepKind):
+            raise InvalidInput(
+                "unknown-step",
+                f"a bridge has no step {step!r}",
+                where="step",
+                hint=f"it is one of {', '.join(StepKind)}",
+            )
+        kind = StepKind(step)
+        return cls(between, asked, kind, list(_numbered(_parts(between, asked, kind))))
+
+    def changes(self, start: int, stop: int) -> list[dict[str, Any]]:
+        """The changes from one number of the list up to another, as JSON; see `opened`."""
+        between, measure, page = self.between, self.measure, self.parts[start:stop]
+        causes = {part.moved: _causes(between, measure, part.moved) for _number, part in page}
+        events = between.closing.causes({each for found in causes.values() for each in found})
+        return [
+            {
+                "deal": part.moved.deal_id,
+                "number": number,
+                "at": part.moved.hop.at,
+                "leg": str(part.moved.hop.leg),
+                **_amounts(between, part.parts),
+                "before": _side(part.moved.hop.before, measure),
+                "after": _side(part.moved.hop.after, measure),
+                "because": [event_facts(events[each]) for each in causes[part.moved]],
+            }
+            for number, part in page
+        ]
+
+
+def opened(between: Between, measure: str, step: str) -> dict[str, Any]:
     """The changes of deals that a step is made of.
 
     Args:
         between: the two books, and the fiscal period.
         measure: claimed, evidenced, weighted or closed.
         step: which step; see `projections.fold.steps.StepKind`.
-        first: how many changes at most; None is all.
-        after: only changes behind this one: a deal, and which of its changes (0, 1, 2 ...).
 
     Returns:
         JSON: `from`, `to`, `period`, `measure`, `step`, `currency`, and `changes` in the order of
@@ -64,37 +105,15 @@ def opened(
     Raises:
         InvalidInput: `invalid-measure`, `unknown-step`.
     """
-    asked, _no_dimensions = check_bridge(measure, ())
-    if step not in tuple(StepKind):
-        raise InvalidInput(
-            "unknown-step",
-            f"a bridge has no step {step!r}",
-            where="step",
-            hint=f"it is one of {', '.join(StepKind)}",
-        )
-    page = list(_page(_parts(between, asked, StepKind(step)), first, after))
-    causes = {part.moved: _causes(between, asked, part.moved) for _number, part in page}
-    events = between.closing.causes({each for found in causes.values() for each in found})
+    found = Opened.of(between, measure, step)
     return {
         "from": between.opening.basis.as_dict(),
         "to": between.closing.basis.as_dict(),
         "period": between.period.name,
-        "measure": str(asked),
-        "step": step,
+        "measure": str(found.measure),
+        "step": str(found.step),
         "currency": between.reporting_currency,
-        "changes": [
-            {
-                "deal": part.moved.deal_id,
-                "number": number,
-                "at": part.moved.hop.at,
-                "leg": str(part.moved.hop.leg),
-                **_amounts(between, part.parts),
-                "before": _side(part.moved.hop.before, asked),
-                "after": _side(part.moved.hop.after, asked),
-                "because": [event_facts(events[each]) for each in causes[part.moved]],
-            }
-            for number, part in page
-        ],
+        "changes": found.changes(0, len(found.parts)),
     }
 
 
@@ -109,19 +128,12 @@ def _parts(between: Between, measure: Measure, kind: StepKind) -> Iterator[Part]
                 yield Part(moved, parts)
 
 
-def _page(
-    parts: Iterable[Part], first: int | None, after: tuple[str, int] | None
-) -> Iterator[tuple[int, Part]]:
-    """The parts of a page, each with its number among those of its deal."""
-    deal, number, given = "", -1, 0
+def _numbered(parts: Iterable[Part]) -> Iterator[tuple[int, Part]]:
+    """Parts in the order of deals, each with its number among those of its deal."""
+    deal, number = "", -1
     for part in parts:
         number = number + 1 if part.moved.deal_id == deal else 0
         deal = part.moved.deal_id
-        if after is not None and (deal.encode(), number) <= (after[0].encode(), after[1]):
-            continue
-        if given == first:
-            return
-        given += 1
         yield number, part
 
 

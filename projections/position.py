@@ -8,7 +8,7 @@ not in the tables was recorded.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, LiteralString, NamedTuple, TypeAlias
@@ -181,16 +181,27 @@ def await_position(connections: Connections, position: int, seconds_max: float) 
     Returns:
         Whether it is there. False at once when the runner has halted on an event.
     """
-    deadline = time.monotonic() + seconds_max
-    pause = POLL_SECONDS_MIN
-    while True:
+    for _time in times_to_look(seconds_max):
         with connections() as connection:
             row = connection.execute(_POSITION, prepare=True).fetchone()
         reached, halted = row or (0, False)
         if reached >= position:
             return True
-        left = deadline - time.monotonic()
-        if halted or left <= 0:
+        if halted:
             return False
+    return False
+
+
+def times_to_look(seconds_max: float) -> Iterator[None]:
+    """When to look whether something has come about: at once, then after pauses that grow.
+
+    Args:
+        seconds_max: how long to wait at most; the last time is then.
+    """
+    deadline = time.monotonic() + seconds_max
+    pause = POLL_SECONDS_MIN
+    yield
+    while (left := deadline - time.monotonic()) > 0:
         time.sleep(min(pause, left))
         pause = min(pause * 2, POLL_SECONDS_MAX)
+        yield

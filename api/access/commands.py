@@ -52,11 +52,11 @@ class Now(NamedTuple):
 
     Args:
         scope: whose deals the writer reads now.
-        accounts: the accounts of the deals in scope now.
+        accounts: the accounts of the deals in scope now; None where the scope has no limits.
     """
 
     scope: Callable[[], Scope]
-    accounts: Callable[[], frozenset[str]]
+    accounts: Callable[[], frozenset[str] | None]
 
 
 class Writer(NamedTuple):
@@ -182,7 +182,7 @@ def _may_write_on(
         return True
     if category == "deal":
         return now.scope().holds(_owner_at(events, command.now))
-    return events[0]["actor"] == principal.person or its_id in now.accounts()
+    return events[0]["actor"] == principal.person or its_id in (now.accounts() or ())
 
 
 def _is_seen(now: Now, command: Command) -> bool:

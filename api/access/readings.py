@@ -58,9 +58,14 @@ class Asking:
         return list(self._bases)
 
     @property
+    def may_be_logged(self) -> bool:
+        """Whether it is to be logged if it tells anything of the ledger."""
+        return self.is_export or policy.is_logged(self.principal)
+
+    @property
     def is_to_be_logged(self) -> bool:
         """Whether it is to be logged: an export, or something of the ledger told to an auditor."""
-        return self.is_export or (policy.is_logged(self.principal) and bool(self._bases))
+        return self.is_export or (self.may_be_logged and bool(self._bases))
 
 
 def log_reading(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
@@ -22,7 +22,16 @@ from api.cli.asking import (
     because,
     note_made_from,
 )
-from api.cli.output import Format, basis_line, brief, write_csv, write_json, write_line, write_table
+from api.cli.output import (
+    Format,
+    basis_line,
+    brief,
+    fits,
+    write_csv,
+    write_json,
+    write_line,
+    write_table,
+)
 from api.cli.session import open_door
 from projections.fold.people import Organisation
 
@@ -277,14 +286,59 @@ def series(
                    "period", "valid_at", "known_at", *BASIS_REST]  # fmt: skip
         write_csv(columns, ([*row, *basis_rest(basis)] for row in _points(answer)))
         return
+    write_series(answer)
+    knowledge = "" if answer["axis"] == Axis.AS_KNOWN_THEN else f" --known-at {basis['known_at']}"
+    write_line(f"basis: --horizon {basis['horizon']}{knowledge} (rules {basis['rules']})")
+
+
+# --- a series as a table, as narrow as it must be -----------------------------------------------
+
+_Layout: TypeAlias = tuple[list[str], list[list[object]]]
+"""The columns of a table, and its rows."""
+
+
+def write_series(answer: dict[str, Any]) -> None:
+    """A series as the first table that fits; where none does, each line is one of its own.
+
+    Args:
+        answer: see `projections.series.series`.
+    """
+    for layout in (_days_across, _categories_across):
+        columns, rows = layout(answer)
+        if fits(columns, rows):
+            write_table("Series", columns, rows)
+            return
     days = [point["day"] for point in answer["points"]]
+    for line in answer["lines"]:
+        key = [f"{name} {value or '-'}" for name, value in line["key"].items()]
+        title = ", ".join([*key, line["measure"], line["category"]])
+        write_table(title, ["day", "amount*"], list(zip(days, line["amounts"], strict=True)))
+
+
+def _days_across(answer: dict[str, Any]) -> _Layout:
+    """A row a line: its days stand side by side."""
+    days = [f"{point['day']}*" for point in answer["points"]]
     rows = [
         [*line["key"].values(), line["measure"], line["category"], *line["amounts"]]
         for line in answer["lines"]
     ]
-    write_table("Series", [*dimensions, "measure", "category", *(f"{day}*" for day in days)], rows)
-    knowledge = "" if answer["axis"] == Axis.AS_KNOWN_THEN else f" --known-at {basis['known_at']}"
-    write_line(f"basis: --horizon {basis['horizon']}{knowledge} (rules {basis['rules']})")
+    return [*answer["group_by"], "measure", "category", *days], rows
+
+
+def _categories_across(answer: dict[str, Any]) -> _Layout:
+    """A row a day of each group and measure: its categories stand side by side."""
+    categories = list(dict.fromkeys(line["category"] for line in answer["lines"]))
+    amounts: dict[tuple[Any, ...], dict[str, list[str]]] = {}
+    for line in answer["lines"]:
+        of = (*line["key"].values(), line["measure"])
+        amounts.setdefault(of, {})[line["category"]] = line["amounts"]
+    rows: list[list[object]] = [
+        [*of, point["day"], *(found[each][index] if each in found else None for each in categories)]
+        for of, found in amounts.items()
+        for index, point in enumerate(answer["points"])
+    ]
+    columns = [*answer["group_by"], "measure", "day", *(f"{each}*" for each in categories)]
+    return columns, rows
 
 
 def _points(answer: dict[str, Any]) -> Iterator[list[object]]:

@@ -7,9 +7,18 @@ import io
 import sys
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+PIPED_COLUMNS = 160
+"""How wide a table is that goes to a file or to another program."""
+
+_BORDER_COLUMNS = 3
+"""Between two columns of a table."""
 
 
 class Format(StrEnum):
@@ -46,23 +55,51 @@ def csv_cell(value: object) -> object:
 
 
 def write_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Rows as a table; columns whose name ends in `*` are aligned to the right."""
-    from rich.console import Console
+    """Rows as a table; columns whose name ends in `*` are aligned to the right.
+
+    Where it is too wide for all its values to stand in one piece, they are broken, never cut.
+    """
     from rich.markup import escape
     from rich.table import Table
 
     table = Table(title=escape(title), title_justify="left", header_style="bold")
-    texts = [["" if value is None else str(value) for value in row] for row in rows]
+    texts = _texts(rows)
+    whole = fits(columns, texts)
     for index, column in enumerate(columns):
         table.add_column(
             column.removesuffix("*"),
             justify="right" if column.endswith("*") else "left",
-            no_wrap=all(_in_one_piece(row[index]) for row in texts),
+            no_wrap=whole and all(_in_one_piece(row[index]) for row in texts),
+            overflow="fold",
         )
     for row in texts:
         table.add_row(*map(escape, row))
-    console = Console(width=None if sys.stdout.isatty() else 160)
-    console.print(table)
+    _console().print(table)
+
+
+def fits(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> bool:
+    """Whether a table is narrow enough for its ids, keys, numbers and instants to stand whole."""
+    from rich.cells import cell_len
+
+    texts = _texts(rows)
+    needed = 1
+    for index, column in enumerate(columns):
+        cells = [column.removesuffix("*"), *(row[index] for row in texts)]
+        if not all(map(_in_one_piece, cells)):
+            cells = [word for cell in cells for word in cell.split() if _in_one_piece(word)]
+        needed += _BORDER_COLUMNS + max(map(cell_len, cells), default=0)
+    return needed <= _console().width
+
+
+def _texts(rows: Iterable[Sequence[object]]) -> list[list[str]]:
+    return [["" if value is None else str(value) for value in row] for row in rows]
+
+
+def _console() -> Console:
+    """Where tables are written."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else PIPED_COLUMNS)
 
 
 def _in_one_piece(text: str) -> bool:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, TypeVar
 import strawberry
 from strawberry.scalars import JSON
 
-from api.graphql.cursor import PageCursor, digest_of
+from api.graphql.cursor import Bases, PageCursor, digest_of
 from api.graphql.forecasts import CATEGORIES
 from api.graphql.identity import Node
 from api.graphql.journey import (
@@ -41,7 +41,6 @@ from api.graphql.relay import (
 from api.graphql.scalars import AsOfTime, BigInt
 from api.graphql.told import told
 from api.graphql.types import LedgerEvent, Money, PageInfo
-from ledger.domain.basis import Basis
 from ledger.domain.errors import InvalidInput
 from ledger.domain.times import format_instant
 from projections.agenda import agenda
@@ -363,11 +362,11 @@ async def page_of(
     """
     check_size("first", first)
     listed = digest_of("deals", *wanted)
-    start = None if after is None else _deal_of(after, listed, opener.basis)
+    start = None if after is None else _deal_of(after, listed, opener.bases)
     rows = await opener.ask(lambda book: deal_page(book, wanted, after=start, first=first + 1))
     edges = [
         DealEdge(
-            cursor=PageCursor(opener.times, listed, opener.basis, row["deal"]).spelt(),
+            cursor=PageCursor(opener.times, listed, opener.bases, row["deal"]).spelt(),
             node=Deal.of(opener, row),
         )
         for row in rows[:first]
@@ -383,9 +382,9 @@ async def page_of(
     )
 
 
-def _deal_of(after: str, listed: str, basis: Basis) -> str:
+def _deal_of(after: str, listed: str, bases: Bases) -> str:
     """The deal behind which a page begins."""
-    place = PageCursor.read(after, "after").check(listed, basis, "after").place
+    place = PageCursor.read(after, "after").check(listed, bases, "after").place
     if not isinstance(place, str):
         raise InvalidInput("invalid-cursor", "no cursor of this list", where="after")
     return place

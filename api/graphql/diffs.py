@@ -1,7 +1,8 @@
 """What changed between two bases, as the schema shows it: bridge, what it opens into, flows.
 
 Law: both bases of a diff are resolved once, against the same present, and everything below it is
-answered at those two.
+answered at those two. Where it is asked for a page behind a cursor that it gave for the same times,
+they are those of the cursor.
 """
 
 from __future__ import annotations
@@ -10,28 +11,35 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from enum import Enum
 from threading import Lock
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 import strawberry
 from starlette.concurrency import run_in_threadpool
 
-from api.asof import AsOf
+from api.asof import AsOf, check_sees
 from api.door import Door
+from api.graphql.cursor import Bases, times_of
 from api.graphql.forecasts import GroupKey
+from api.graphql.relay import (
+    AfterArgument,
+    BeforeArgument,
+    Connection,
+    FirstArgument,
+    LastArgument,
+    Paging,
+    page_at_once,
+)
 from api.graphql.scalars import AsOfTime, ExactDecimal
 from api.graphql.told import told
 from api.graphql.types import BasisType, LedgerEvent, Money
 from ledger.domain.basis import Basis
-from ledger.domain.errors import InvalidInput
 from projections.bridge import bridge
 from projections.flows import flows
 from projections.fold.steps import StepKind
 from projections.movements import Between
-from projections.opened import opened
+from projections.opened import Opened
 
 T = TypeVar("T")
-
-CHANGES_MAX = 1_000
 
 FromArgument = Annotated[
     AsOfTime, strawberry.argument(name="from", description="The first time, as known then.")
@@ -62,16 +70,6 @@ GroupByArgument = Annotated[
     strawberry.argument(description="At most four of owner, manager, team, category, currency."),
 ]
 StepArgument = Annotated[str, strawberry.argument(description="Which step, such as slipped.")]
-FirstArgument = Annotated[
-    int, strawberry.argument(description="How many changes a page holds, from 1 to 1000.")
-]
-AfterDealArgument = Annotated[
-    strawberry.ID | None,
-    strawberry.argument(description="Only behind this deal's change; give afterNumber with it."),
-]
-AfterNumberArgument = Annotated[
-    int, strawberry.argument(description="Which of that deal's changes in the step: its number.")
-]
 
 STEPS = ", ".join(StepKind)
 
@@ -230,23 +228,44 @@ class TwoBases:
 
     Args:
         door: where questions are asked.
+        times: the digest of both times as they were spelt; the cursors of a diff hold it.
         first: the first basis.
         second: the second.
     """
 
-    def __init__(self, door: Door, first: Basis, second: Basis) -> None:
+    def __init__(self, door: Door, times: str, first: Basis, second: Basis) -> None:
         self._door = door
+        self.times = times
         self.first = first
         self.second = second
 
+    @property
+    def bases(self) -> Bases:
+        """Both."""
+        return self.first, self.second
+
     @classmethod
-    def resolve(cls, door: Door, first: AsOf, second: AsOf) -> TwoBases:
-        """Both times against the same present."""
+    def taken_up(cls, door: Door, first: AsOf, second: AsOf, bases: Bases | None) -> Self:
+        """The bases of the page before, or both times against the same present.
+
+        Args:
+            door: where questions are asked.
+            first: the first time, as it was spelt.
+            second: the second time; it says what the answer must see.
+            bases: both of the page before; None for a first page.
+
+        Raises:
+            InvalidInput, NotFound, Forbidden, Unavailable: see `api.door.Door.books`.
+        """
+        times = times_of(first, second)
+        if bases is not None:
+            check_sees(bases[-1], second.min_position)
+            return cls(door, times, *bases)
         door.reach(first, second)  # before anybody waits for us
         with ExitStack() as stack:
             with _TAKING_TWO:
                 opening, closing = stack.enter_context(door.books(first, second))
-            return cls(door, opening.basis, closing.basis)
+            return cls(door, times, opening.basis, closing.basis)
 
     async def ask(self, period: str | None, question: Callable[[Between], T]) -> T:
         """An answer from both books."""
@@ -300,19 +319,23 @@ class LedgerDiff:
         step: StepArgument,
         period: PeriodArgument = None,
         measure: MeasureArgument = "claimed",
-        first: FirstArgument = 100,
-        after_deal: AfterDealArgument = None,
-        after_number: AfterNumberArgument = 0,
-    ) -> list[BridgeChange]:
-        if not 1 <= first <= CHANGES_MAX:
-            raise InvalidInput(
-                "invalid-page", f"a page has 1 to {CHANGES_MAX} changes", where="changes.first"
-            )
-        after = None if after_deal is None else (str(after_deal), after_number)
-        answer = await self.books.ask(
-            period, lambda between: opened(between, measure, step, first=first, after=after)
-        )
-        return [told(BridgeChange, each) for each in answer["changes"]]
+        first: FirstArgument = None,
+        after: AfterArgument = None,
+        last: LastArgument = None,
+        before: BeforeArgument = None,
+    ) -> Connection[BridgeChange]:
+        listed = ("changes", step, period, measure)
+        paging = Paging(first, after, last, before)
+
+        def asked(between: Between) -> Connection[BridgeChange]:
+            found = Opened.of(between, measure, step)
+
+            def shown(start: int, stop: int) -> list[BridgeChange]:
+                return [told(BridgeChange, each) for each in found.changes(start, stop)]
+
+            return page_at_once(self.books, listed, paging, len(found.parts), shown)
+
+        return await self.books.ask(period, asked)
 
     @strawberry.field(
         description="From where to where the deals of a period went, for a Sankey diagram."

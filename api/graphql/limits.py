@@ -38,7 +38,6 @@ from api.allowance import Allowance, Refusal
 from api.graphql.cost import cost_of
 from api.graphql.scalars import DateTime
 from api.noted import Spent, noted
-from api.tracing import span, tell
 from ledger.domain.times import format_instant
 
 DEPTH_MAX = 15
@@ -78,9 +77,14 @@ class _Sizes:
         self._known: dict[str, Size] = {}
         self.repeats = 0
         """How often one selection names the same field, at most, in what was measured so far."""
+        self.empty: list[SelectionSetNode] = []
+        """Those selections of what was measured so far that select nothing."""
 
     def of(self, selections: SelectionSetNode | None) -> Size:
         if selections is None:
+            return Size(0, 0)
+        if not selections.selections:
+            self.empty.append(selections)
             return Size(0, 0)
         named = Counter(_name(each) for each in selections.selections)
         self.repeats = max(self.repeats, *named.values())
@@ -121,7 +125,7 @@ def _name(selection: Any) -> str:
 
 
 def size_faults(document: DocumentNode) -> tuple[GraphQLError, ...]:
-    """Why a document is too large; nothing when it is not."""
+    """Why a document is too large, or selects nothing somewhere; nothing when all is well."""
     sizes = _Sizes(document)
     operations = [
         each for each in document.definitions if isinstance(each, OperationDefinitionNode)
@@ -135,10 +139,15 @@ def size_faults(document: DocumentNode) -> tuple[GraphQLError, ...]:
     aliases = sum(size.aliases for _each, size in measured)
     many = [_too_many_aliases(aliases)] if aliases > ALIASES_MAX else []
     often = [_too_many_repeats(sizes.repeats)] if sizes.repeats > REPEATS_MAX else []
-    return (*deep, *many, *often)
+    nothing = [_empty_selection(each) for each in sizes.empty[:1]]
+    return (*deep, *many, *often, *nothing)
 
 
 # --- reading and charging -----------------------------------------------------------------------
+
+
+_NOTHING = parse("{ __typename }")
+"""Stands for a document that could not be read."""
 
 
 class Read(NamedTuple):
@@ -168,9 +177,13 @@ def read(schema: GraphQLSchema, text: str, rules: tuple[Any, ...]) -> Read:
     try:
         document = parse(text, max_tokens=TOKENS_MAX)
         faults = size_faults(document)  # first: to validate what is too large takes long
+        return Read(document, faults or tuple(validate_document(schema, document, rules)))
+    except GraphQLSyntaxError:
+        raise
     except RecursionError:
-        return Read(parse("{ __typename }"), (_too_deep("beyond measure"),))
-    return Read(document, faults or tuple(validate_document(schema, document, rules)))
+        return Read(_NOTHING, (_too_deep("beyond measure"),))
+    except Exception as error:
+        return Read(_NOTHING, (_unforeseen(error),))
 
 
 class Limits(SchemaExtension):
@@ -190,21 +203,19 @@ class Limits(SchemaExtension):
                 context.graphql_document = self._read.document
         yield
 
-    def on_execute(self) -> Iterator[None]:
-        note = noted()
-        kind = "question" if note is None or note.kind is None else note.kind
-        name = None if note is None else note.document
-        with span(f"graphql {kind}", {"qledger.document": name} if name else None):
-            yield
-            if note is not None:
-                tell({"qledger.cost": None if note.spent is None else note.spent.cost})
-
     def on_validate(self) -> Iterator[None]:
         context = self.execution_context
         if self._read is not None:
             faults = list(self._read.faults)
-            context.pre_execution_errors = faults or self._charge(self._read.document)
+            context.pre_execution_errors = faults or self._charged(self._read.document)
         yield
+
+    def _charged(self, document: DocumentNode) -> list[GraphQLError]:
+        """As `_charge`; an error that left this extension would be told as it is."""
+        try:
+            return self._charge(document)
+        except Exception as error:
+            return [_unforeseen(error)]
 
     def _charge(self, document: DocumentNode) -> list[GraphQLError]:
         """Take what the question costs; why not, where it is too much."""
@@ -307,6 +318,20 @@ def _too_many_repeats(repeats: int) -> GraphQLError:
         "taken",
         "name each once",
     )
+
+
+def _empty_selection(selections: SelectionSetNode) -> GraphQLError:
+    return _refusal(
+        "empty-selection",
+        "nothing is selected between { and }",
+        "name at least one field there",
+        selections,
+    )
+
+
+def _unforeseen(error: Exception) -> GraphQLError:
+    """What nobody expected of a document; `api.graphql.coding` masks it."""
+    return GraphQLError(str(error), original_error=error)
 
 
 def _too_costly(cost: int, most: int) -> GraphQLError:

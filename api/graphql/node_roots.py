@@ -21,7 +21,7 @@ from api.graphql.arguments import (
     WitnessedArgument,
     door_of,
 )
-from api.graphql.cursor import basis_of_cursors, times_of
+from api.graphql.cursor import bases_of_cursors, times_of
 from api.graphql.identity import Node
 from api.graphql.nodes import NodeIdArgument, NodeIdsArgument, nodes_at
 from api.graphql.opener import Opener
@@ -40,7 +40,8 @@ async def snapshot_of(info: Info, asked: AsOf) -> Opener:
         Unavailable: `position-not-reached`.
     """
     door = door_of(info)
-    basis = await run_in_threadpool(door.taken_up, asked, basis_of_cursors(info, asked))
+    (basis,) = bases_of_cursors(info, asked) or (None,)
+    basis = await run_in_threadpool(door.taken_up, asked, basis)
     return Opener(door, basis, times_of(asked))
 
 

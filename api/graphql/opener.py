@@ -45,6 +45,7 @@ class Opener:
     def __init__(self, door: Door, basis: Basis, times: str) -> None:
         self._door = door
         self.basis = basis
+        self.bases = (basis,)
         self.times = times
         self._before: Book | None = None
         self._questions: DataLoader[Question, Any] = DataLoader(load_fn=self._answered, cache=False)

@@ -20,6 +20,7 @@ from api.graphql.arguments import (
     WitnessedArgument,
     door_of,
 )
+from api.graphql.cursor import bases_of_cursors
 from api.graphql.diffs import (
     FromArgument,
     KnownAtArgument,
@@ -122,8 +123,9 @@ class OverTime:
         later = known_at if to_known_at is None else to_known_at
         first = AsOf(from_, None, known_at, horizon, witnessed_only)
         second = AsOf(to, None, later, horizon, witnessed_only, None, min_position)
+        bases = bases_of_cursors(info, first, second)
         return LedgerDiff(
-            books=await run_in_threadpool(TwoBases.resolve, door_of(info), first, second)
+            books=await run_in_threadpool(TwoBases.taken_up, door_of(info), first, second, bases)
         )
 
     @strawberry.field(description=f"Flat rows for BI tools. {BRIDGES.title}", graphql_type=_BRIDGES)
@@ -173,6 +175,10 @@ class OverTime:
         group_by: SeriesGroupByArgument = None,
         measures: MeasuresArgument = None,
         category: CategoryArgument = None,
+        key_1: Key1Argument = None,
+        key_2: Key2Argument = None,
+        key_3: Key3Argument = None,
+        key_4: Key4Argument = None,
         hindsight: HindsightArgument = False,
         known_at: SeriesKnownAtArgument = None,
         horizon: HorizonArgument = None,
@@ -184,6 +190,7 @@ class OverTime:
         given = {
             "from": from_, "to": to, "every": every, "period": period, "group_by": group_by,
             "measures": measures, "category": category, "hindsight": hindsight,
+            "key_1": key_1, "key_2": key_2, "key_3": key_3, "key_4": key_4,
         }  # fmt: skip
         asked = AsOf(known_at=known_at, horizon=horizon, min_position=min_position)
         page = PageAsked.of(question(POINTS, given, order_by), first, after, {"0": asked.times})
@@ -193,11 +200,9 @@ class OverTime:
 
 
 def _bridge(door: Door, page: PageAsked, start: AsOf, end: AsOf) -> MadeRows:
-    if page.cursor is None:
-        books = TwoBases.resolve(door, start, end)
-    else:
-        second = door.taken_up(end, page.cursor.basis)
-        books = TwoBases(door, _first_basis(page.question, page.cursor), second)
+    cursor = page.cursor
+    bases = None if cursor is None else (_first_basis(page.question, cursor), cursor.basis)
+    books = TwoBases.taken_up(door, start, end, bases)
     given = page.question.given
     period, measure = given.get("period"), str(given["measure"])
     group_by = names_in(str(given.get("group_by") or ""))

@@ -1,7 +1,7 @@
 """Connections, as the cursor specification of Relay names and cuts them.
 
 Law: a page is cut as the specification says: first the cursors, then `first`, then `last`. Sizes
-are limited by arguments. A cursor belongs to one list at one basis.
+are limited by arguments. A cursor belongs to one list of one answer.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 
 import strawberry
 
-from api.graphql.cursor import PageCursor, digest_of
-from api.graphql.opener import Opener
+from api.graphql.cursor import Based, PageCursor, digest_of
 from api.graphql.types import PageInfo
 from ledger.domain.errors import InvalidInput
 
@@ -125,7 +124,7 @@ def cut(
 
 
 def page(
-    opener: Opener,
+    answer: Based,
     listed: Sequence[Any],
     paging: Paging,
     items: Sequence[Any],
@@ -134,7 +133,7 @@ def page(
     """A page of a list that is wholly known.
 
     Args:
-        opener: of the snapshot.
+        answer: that the list is in: a snapshot, or a diff.
         listed: what tells the list from others: its name, and all that it depends on besides the
             basis, as JSON.
         paging: which part.
@@ -144,21 +143,44 @@ def page(
     Raises:
         InvalidInput: `invalid-page-size`, `invalid-cursor`, `cursor-of-another-question`.
     """
+
+    def shown(start: int, stop: int) -> list[T]:
+        return [show(each) for each in items[start:stop]]
+
+    return page_at_once(answer, listed, paging, len(items), shown)
+
+
+def page_at_once(
+    answer: Based,
+    listed: Sequence[Any],
+    paging: Paging,
+    length: int,
+    show: Callable[[int, int], Sequence[T]],
+) -> Connection[T]:
+    """As `page`, of a list whose items are made together, those of the page alone.
+
+    Args:
+        answer: as there.
+        listed: as there.
+        paging: which part.
+        length: of the list.
+        show: makes what the schema shows of the items from one number up to another.
+
+    Raises:
+        InvalidInput: as there.
+    """
     digest = digest_of(*listed)
     first = FIRST if paging.first is None and paging.last is None else paging.first
     found = cut(
-        len(items),
+        length,
         first=first,
-        after=_number(paging.after, digest, opener, "after"),
+        after=_number(paging.after, digest, answer, "after"),
         last=paging.last,
-        before=_number(paging.before, digest, opener, "before"),
+        before=_number(paging.before, digest, answer, "before"),
     )
     edges = [
-        Edge(
-            cursor=PageCursor(opener.times, digest, opener.basis, number).spelt(),
-            node=show(items[number]),
-        )
-        for number in range(found.start, found.stop)
+        Edge(cursor=PageCursor(answer.times, digest, answer.bases, number).spelt(), node=node)
+        for number, node in enumerate(show(found.start, found.stop), found.start)
     ]
     return Connection(
         edges=edges,
@@ -168,14 +190,14 @@ def page(
             start_cursor=edges[0].cursor if edges else None,
             end_cursor=edges[-1].cursor if edges else None,
         ),
-        total_count=len(items),
+        total_count=length,
     )
 
 
-def _number(text: str | None, digest: str, opener: Opener, where: str) -> int | None:
+def _number(text: str | None, digest: str, answer: Based, where: str) -> int | None:
     if text is None:
         return None
-    place = PageCursor.read(text, where).check(digest, opener.basis, where).place
+    place = PageCursor.read(text, where).check(digest, answer.bases, where).place
     if not isinstance(place, int):
         raise InvalidInput("invalid-cursor", "no cursor of this list", where=where)
     return place

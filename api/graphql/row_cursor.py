@@ -88,16 +88,7 @@ class Cursor(NamedTuple):
 
     def spelt(self) -> str:
         """The cursor as clients hold it."""
-        basis = self.basis
-        facts = [
-            format_instant(basis.valid_at),
-            format_instant(basis.known_at),
-            basis.horizon,
-            basis.witnessed_only,
-            basis.under,
-            basis.rules,
-        ]
-        whole = orjson.dumps([self.digest, facts, list(self.cells)])
+        whole = orjson.dumps([self.digest, basis_facts(self.basis), list(self.cells)])
         return base64.urlsafe_b64encode(whole).decode()
 
     @classmethod
@@ -109,7 +100,6 @@ class Cursor(NamedTuple):
         """
         try:
             said, basis, cells = parts_of(text)
-            format_instant(basis[0]), format_instant(basis[1])  # not beyond the end of time
         except (ValueError, TypeError, OverflowError, binascii.Error):
             raise _invalid() from None
         if said != digest:
@@ -134,24 +124,49 @@ _FACTS = (str, str, int, bool, str | None, str)
 """The kinds of the parts of a basis."""
 
 
+def basis_facts(basis: Basis) -> list[Any]:
+    """A basis as cursors hold it, as JSON."""
+    return [
+        format_instant(basis.valid_at),
+        format_instant(basis.known_at),
+        basis.horizon,
+        basis.witnessed_only,
+        basis.under,
+        basis.rules,
+    ]
+
+
 def parts_of(text: str) -> tuple[str, tuple[Any, ...], Row]:
     """The parts of a cursor: the digest, those of the basis, the cells.
 
     Raises:
-        ValueError, TypeError: it is no cursor.
+        ValueError, TypeError, OverflowError: it is no cursor.
     """
     if len(text) > CURSOR_CHARACTERS_MAX:
         raise ValueError(text)
     said, facts, cells = orjson.loads(base64.urlsafe_b64decode(text.encode()))
-    if not (isinstance(said, str) and isinstance(facts, list) and isinstance(cells, list)):
+    if not (isinstance(said, str) and isinstance(cells, list)):
         raise TypeError(text)
+    return said, basis_parts(facts), tuple(cells)
+
+
+def basis_parts(facts: Any) -> tuple[Any, ...]:
+    """The parts of a basis, from what `basis_facts` made of it.
+
+    Raises:
+        ValueError, TypeError, OverflowError: they are none.
+    """
+    if not isinstance(facts, list) or len(facts) != len(_FACTS):
+        raise TypeError(facts)
+    if not all(map(isinstance, facts, _FACTS)):
+        raise TypeError(facts)
     valid_at, known_at, horizon, *others = facts
-    if len(facts) != len(_FACTS) or not all(map(isinstance, facts, _FACTS)):
-        raise TypeError(text)
     instants = datetime.fromisoformat(valid_at), datetime.fromisoformat(known_at)
     if any(each.tzinfo is None for each in instants) or not 0 <= horizon < _LARGE:
-        raise ValueError(text)
-    return said, (*instants, horizon, *others), tuple(cells)
+        raise ValueError(facts)
+    for each in instants:
+        format_instant(each)  # not beyond the end of time
+    return (*instants, horizon, *others)
 
 
 def _fits(cell: Any, kind: Kind) -> bool:

@@ -32,6 +32,7 @@ from api.graphql.row_roots import RowQueries
 from api.graphql.scalars import CONFIG, BigInt
 from api.graphql.snapshot import Snapshot
 from api.graphql.subscriptions import Subscription
+from api.graphql.traced import Traced
 from api.graphql.types import Ledger
 from ledger.domain.times import format_instant
 
@@ -83,5 +84,5 @@ schema = Schema(
     mutation=Mutation,
     subscription=Subscription,
     config=CONFIG,
-    extensions=[Limits, Coded],
+    extensions=[Limits, Traced, Coded],
 )

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Annotated
 
 import strawberry
-from strawberry.scalars import JSON
 from strawberry.types import Info
 
 from api.graphql import relay
@@ -260,11 +259,14 @@ class Snapshot:
         return [PlaybookVersion.at(self.book, each) for each in answer["versions"]]
 
     @strawberry.field(
-        description="A version of a playbook in full as one document, the same as qledger playbook "
-        "show --format json gives: roles, gates with their questions, exit criteria."
+        description="A version of a playbook: its roles, its gates with their questions, and their "
+        "exit criteria. By default the version in force at validAt."
     )
-    async def playbook(self, key: PlaybookArgument = None, version: VersionArgument = None) -> JSON:
-        return await self.book.ask(lambda book: JSON(playbook_as_dict(book, key, version)))
+    async def playbook(
+        self, key: PlaybookArgument = None, version: VersionArgument = None
+    ) -> PlaybookVersion:
+        answer = await self.book.ask(lambda book: playbook_as_dict(book, key, version))
+        return PlaybookVersion.at(self.book, answer)
 
     @strawberry.field(
         description="Our people, in the order of their ids: as they were at the basis, or as they "

@@ -37,13 +37,14 @@ from api.graphql.limits import ALLOWANCE
 from api.graphql.schema import schema
 from api.http import metrics
 from api.http.caching import ALWAYS_ASK
-from api.http.credentials import KnownOnly, ReadingsLogged, asking_of
+from api.http.credentials import KnownOnly, asking_of
 from api.http.exports import export_routes
 from api.http.faults import fault
 from api.http.health import readiness
 from api.http.hosts import Hosts, KnownHostsOnly
 from api.http.ingest import INGEST_PATH, NDJSON, ingest_routes
 from api.http.observing import Observed
+from api.http.readings import ReadingsLogged
 from api.http.sockets import INIT_SECONDS_MAX
 from api.http.streams import StreamRouter
 from api.subscribing import Line, Subscriptions

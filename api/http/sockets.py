@@ -11,10 +11,8 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from datetime import timedelta
-from hashlib import sha256
 from typing import Any
 
-from anyio import CancelScope
 from starlette.concurrency import run_in_threadpool
 from starlette.websockets import WebSocketDisconnect
 from strawberry.asgi import ASGIWebSocketAdapter
@@ -25,10 +23,11 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import (
 )
 
 from api.access.identify import Identifier
-from api.access.readings import Asking, log_reading
+from api.access.readings import Asking
 from api.door import Door
 from api.http.credentials import know
 from api.http.encoding import json_bytes
+from api.http.readings import Reading
 from api.subscribing import Line, Stream
 from ledger.domain.errors import QledgerError
 from ledger.store.database import Database
@@ -83,37 +82,19 @@ class _Operation:
 
     def __init__(self, database: Database, stream: Stream, asked: dict[str, Any]) -> None:
         self.stream = stream
-        self._database = database
-        self._asked = asked
-        self._digest, self._size = sha256(), 0
-        self._begun = False
+        self._reading = Reading(
+            database, stream.asking, lambda: f"WS /graphql {json_bytes(asked).decode()}"
+        )
 
     async def tell(self, payload: Any) -> None:
         """Log before it leaves what has to be logged."""
-        if not self.stream.asking.is_to_be_logged:
-            return
-        if not self._begun:
-            await run_in_threadpool(self._log, "(begun) ")
-            self._begun = True
-        told = json_bytes(payload)
-        self._digest.update(told)
-        self._size += len(told)
+        if self.stream.asking.is_to_be_logged:
+            await self._reading.begin()
+            self._reading.take(json_bytes(payload))
 
     async def end(self, *, completed: bool) -> None:
         """Log all that was told, also where the task is being ended."""
-        if self._begun:
-            with CancelScope(shield=True):
-                await run_in_threadpool(self._log, "" if completed else "(broken off) ")
-
-    def _log(self, how_far: str) -> None:
-        log_reading(
-            self._database,
-            self.stream.asking.principal,
-            asked=f"{how_far}WS /graphql {json_bytes(self._asked).decode()}",
-            bases=self.stream.asking.bases,
-            answer_sha256=self._digest.digest(),
-            answer_bytes=self._size,
-        )
+        await self._reading.end(completed=completed)
 
 
 _operation: ContextVar[_Operation | None] = ContextVar("operation", default=None)

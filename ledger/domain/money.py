@@ -1,13 +1,22 @@
 """Money: an exact decimal and an ISO 4217 currency.
 
 Law: money is never a float. Amounts are added exactly and rounded once, at the end, half-even, to
-the currency's minor unit. A conversion uses the rate that is known and valid at the basis.
+the currency's minor unit. A conversion uses the rate that is known and valid at the basis. So that
+nothing is rounded on the way, all of the process calculates with `DIGITS`: the 28 of the standard
+library are too few for sums of the largest amounts at the largest rates.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from decimal import (
+    ROUND_HALF_EVEN,
+    Context,
+    Decimal,
+    DefaultContext,
+    InvalidOperation,
+    getcontext,
+)
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -15,6 +24,13 @@ from ledger.domain.errors import InvalidInput
 
 AMOUNT_MAX = Decimal(999999999999999)
 AMOUNT_DECIMALS_MAX = 6
+
+DIGITS = 100
+DefaultContext.prec = DIGITS  # of threads to come
+getcontext().prec = DIGITS  # of this one
+
+_INVERSE = Context(prec=28)
+"""How exact a rate is that is known only the other way round."""
 
 
 class Money(NamedTuple):
@@ -96,4 +112,4 @@ def conversion_rate(currency: str, to: str, rates: Rates) -> Decimal | None:
     if direct is not None:
         return direct
     inverse = rates.get((to, currency))
-    return None if inverse is None else Decimal(1) / inverse
+    return None if inverse is None else _INVERSE.divide(Decimal(1), inverse)

@@ -26,7 +26,7 @@ from projections.rows.definition import (
     Wanted,
     names_in,
 )
-from projections.rows.telling import KEY_COLUMNS, amount_cells, key_cells
+from projections.rows.telling import KEY_COLUMNS, KEY_FILTERS, amount_cells, key_cells
 from projections.series import Axis, Every, series
 
 
@@ -98,6 +98,7 @@ POINTS = Table(
             "category", "category", Test.IS, Kind.STRING,
             f"Only this category: {', '.join(CATEGORIES)}.", CATEGORIES,
         ),
+        *KEY_FILTERS,
     ),
     options=(
         Option("from", Kind.DATE, "The first day, a calendar date."),

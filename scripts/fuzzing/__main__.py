@@ -18,7 +18,7 @@ import psycopg
 from ledger.store.embedded import EmbeddedServer
 from ledger.store.migrate import migrate
 from scripts.fuzzing.asking import REQUEST_SECONDS_MAX, Fuzz
-from scripts.fuzzing.serving import LOG, environment, served
+from scripts.serving import LOG, environment, served
 from scripts.soaking.sources import DEMO, ROOT
 
 

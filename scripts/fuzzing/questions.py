@@ -19,6 +19,7 @@ from graphql import (
     ObjectFieldNode,
     ObjectValueNode,
     OperationDefinitionNode,
+    SelectionSetNode,
     StringValueNode,
     TypeInfo,
     TypeInfoVisitor,
@@ -48,6 +49,9 @@ SMALL = (1, 2, 3, 5, 30)
 
 WILDNESS = (0.0, 0.05, 0.5)
 """How many of the words of a question are wild: one of these."""
+
+EMPTIED = 0.1
+"""How many of the selections of a question, where all its words are wild, select nothing."""
 
 _GRAPHS = frozenset({"Query.snapshot", "Query.diff"})
 """The roots that open into a graph."""
@@ -175,6 +179,12 @@ class _Wording(Visitor):
         if _argument([parent]) == "expectedVersion":
             return NullValueNode()
         return IntValueNode(value=str(self._random.choice(SMALL)))
+
+    def enter_selection_set(self, node: SelectionSetNode, *_: Any) -> Node:
+        """A wild question selects nothing in some places, which the grammar of late allows."""
+        if self._random.random() < self._wildness * EMPTIED:
+            return SelectionSetNode(selections=())
+        return node
 
     def leave_operation_definition(self, node: OperationDefinitionNode, *_: Any) -> Node:
         """Declare the variables that were put into it."""

@@ -20,9 +20,9 @@ from pydantic import SecretStr
 from ledger.config import Settings
 from ledger.store.embedded import EmbeddedServer
 from ledger.store.migrate import migrate
-from scripts.fuzzing.serving import environment, served
 from scripts.isolating.asking import Client, Told
 from scripts.isolating.truth import Truth
+from scripts.serving import environment, served
 from scripts.soaking.sources import QLEDGER, ROOT
 
 CLIENTS = 50

@@ -18,7 +18,7 @@ from joserfc.jwk import RSAKey
 
 from api.access import readings
 from api.access.principals import Principal, Role
-from api.http.credentials import ReadingsLogged
+from api.http.readings import ReadingsLogged
 from ledger.config import Settings
 from ledger.domain.basis import Basis
 from ledger.domain.times import Instant

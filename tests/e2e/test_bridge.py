@@ -55,7 +55,8 @@ QUESTION = """query($known: AsOfTime) {
             unconverted
         }
         changes(period: "2025-Q1", step: "won") {
-            deal number at leg amount before { category } after { outcome } because { type }
+            nodes { deal number at leg amount before { category } after { outcome }
+                    because { type } }
         }
         flows(period: "2025-Q1") { source target deals fromAmount toAmount }
     }
@@ -219,7 +220,7 @@ def test_graphql_says_the_same(qledger: Qledger, client: Client) -> None:
         {"amount": "60000.50", "currency": "EUR"}, {"amount": "170000.00", "currency": "USD"},
     ]  # fmt: skip
     assert [each["closing"]["amount"] for each in bridge["groups"]] == ["42000.60", "60000.00"]
-    assert [(each["deal"], each["amount"]) for each in found["changes"]] == [
+    assert [(each["deal"], each["amount"]) for each in found["changes"]["nodes"]] == [
         ("A", "-100000.00"), ("E", "-12000.60"),
     ]  # fmt: skip
     assert len(found["flows"]) == len(asked(qledger, "flows", *WINDOW)["links"])
@@ -228,20 +229,22 @@ def test_graphql_says_the_same(qledger: Qledger, client: Client) -> None:
 
 
 def test_graphql_pages_through_a_step(client: Client) -> None:
-    query = """query($deal: ID, $number: Int!) {
+    query = """query($first: Int, $after: String) {
         diff(from: "2025-01-31", to: "2025-03-31") {
-            changes(period: "2025-Q1", step: "won", first: 1, afterDeal: $deal,
-                    afterNumber: $number) { deal number }
+            changes(period: "2025-Q1", step: "won", first: $first, after: $after) {
+                totalCount nodes { deal number } pageInfo { hasNextPage endCursor } }
         }
     }"""
-    (first,) = client.ask(query, number=0)["diff"]["changes"]
-    (second,) = client.ask(query, deal=first["deal"], number=first["number"])["diff"]["changes"]
-    assert [first["deal"], second["deal"]] == ["A", "E"]
-    assert client.ask(query, deal="E", number=0)["diff"]["changes"] == []
-    none = """{ diff(from: "2025-01-31", to: "2025-03-31") {
-        changes(step: "won", first: 0) { deal }
-    } }"""
-    assert client.refusal(none)["extensions"]["code"] == "invalid-page"
+    found, after = [], None
+    while True:
+        page = client.ask(query, first=1, after=after)["diff"]["changes"]
+        assert page["totalCount"] == 2
+        found += [each["deal"] for each in page["nodes"]]
+        after = page["pageInfo"]["endCursor"]
+        if not page["pageInfo"]["hasNextPage"]:
+            break
+    assert found == ["A", "E"]
+    assert client.refusal(query, first=501)["extensions"]["code"] == "invalid-page-size"
 
 
 def test_flat_rows_for_bi(client: Client) -> None:
@@ -322,6 +325,36 @@ def test_filters_of_a_bridge_leave_the_rows_that_fit(
     assert found["nodes"]
     assert found["totalCount"] == found["aggregate"]["count"] == len(expected)
     assert {each["step"] for each in found["groupBy"]} == {row["step"] for row in expected}
+
+
+@pytest.mark.parametrize(
+    ("filters", "fits"),
+    [
+        ('key1: "ann"', lambda row: row["key1"] == "ann"),
+        ('key2: "EUR", category: "best_case"',
+         lambda row: (row["key2"], row["category"]) == ("EUR", "best_case")),
+        ('key1: "bob", key2: "USD", orderBy: "-day"',
+         lambda row: (row["key1"], row["key2"]) == ("bob", "USD")),
+    ],
+)  # fmt: skip
+def test_filters_of_a_series_leave_the_rows_that_fit(
+    client: Client, filters: str, fits: Callable[[dict[str, Any]], bool]
+) -> None:
+    def rows(more: str) -> dict[str, Any]:
+        found: dict[str, Any] = client.ask(
+            f"""{{ forecastSeries(from: "2025-01-31", to: "2025-03-31", every: "month",
+                                  period: "{PERIOD}", groupBy: "owner,currency" {more}) {{
+                totalCount nodes {{ day key1 key2 measure category amountExact }}
+                aggregate {{ count }} }} }}"""
+        )["forecastSeries"]
+        return found
+
+    found, expected = rows(filters), [row for row in rows("")["nodes"] if fits(row)]
+    if "orderBy" in filters:
+        expected.sort(key=lambda row: row["day"], reverse=True)
+    assert found["nodes"] == expected
+    assert found["nodes"]
+    assert found["totalCount"] == found["aggregate"]["count"] == len(expected)
 
 
 def test_a_step_that_no_bridge_has_is_refused(client: Client) -> None:

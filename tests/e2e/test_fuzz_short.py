@@ -18,8 +18,8 @@ from api.graphql.schema import schema
 from ledger.config import Settings
 from scripts.fuzzing.asking import Fuzz, wrong_with
 from scripts.fuzzing.questions import Question, questions
-from scripts.fuzzing.serving import served
 from scripts.fuzzing.words import Words
+from scripts.serving import served
 from tests.e2e.asking import TOML, Client
 
 SECONDS = 15

@@ -342,11 +342,18 @@ def test_the_agenda_of_a_debrief_and_the_versions_of_playbooks(
         assert same(snapshot["playbooks"], versions)
 
 
-def test_a_playbook_is_the_document_that_the_command_line_gives(client: Client, door: Door) -> None:
+def test_a_playbook_is_what_the_command_line_gives(client: Client, door: Door) -> None:
     with door.book(AsOf(END)) as book:
-        expected = playbook_as_dict(book)
-        pin = arguments(book.basis.as_dict())
-    assert client.ask(f"{{ snapshot({pin}) {{ playbook }} }}")["snapshot"]["playbook"] == expected
+        told = playbook_as_dict(book)
+        pin = arguments(told.pop("basis"))
+        criteria = [each for gate in told["gates"] for each in gate["criteria"]]
+        for each in criteria:
+            tightening = each["fresher_at"].items()
+            each["fresher_at"] = [{"gate": gate, "days": days} for gate, days in tightening]
+        assert any(each["fresher_at"] for each in criteria)
+        expected = mirrored(told)
+    query = f"{{ snapshot({pin}) {{ playbook {selection(expected)} }} }}"
+    assert same(client.ask(query)["snapshot"]["playbook"], expected)
 
 
 # --- refusals and limits ------------------------------------------------------------------------
@@ -364,7 +371,7 @@ def test_a_playbook_is_the_document_that_the_command_line_gives(client: Client, 
         ('{ snapshot { queue(withinDays: -1) { currency } } }', "invalid-days"),
         ('{ snapshot { patterns(against: "hope") { against } } }', "unknown-outcome"),
         ('{ snapshot { patterns(firstDay: "soon") { against } } }', "invalid-date"),
-        ('{ snapshot { playbook(version: "99") } }', "unknown-version"),
+        ('{ snapshot { playbook(version: "99") { label } } }', "unknown-version"),
         ('{ snapshot { postMortem(deal: "nonesuch") { outcome } } }', "unknown-deal"),
     ],
 )  # fmt: skip

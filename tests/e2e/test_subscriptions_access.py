@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from hashlib import sha256
 from itertools import islice
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 
 from api import subscribing
 from api.access import tokens
+from api.http.encoding import json_bytes
 from ledger.config import Settings
 from ledger.store import access
 from tests.e2e.listening import SECONDS_MAX, Socket, error_of, items_of, refused_to_open, streaming
@@ -280,7 +282,7 @@ def closing_line(house: House, who: str) -> access.LoggedReading:
         time.sleep(0.01)
     begun, ended = sorted(found, key=lambda each: each.number)
     assert begun.asked.startswith("(begun) ")
-    assert begun.answer_bytes == 0
+    assert begun.answer_bytes in {0, len(b": following\n\n")}
     return ended
 
 
@@ -302,6 +304,49 @@ def test_what_an_auditor_was_told_is_logged_when_they_leave(house: House, over: 
     assert ended.answer_bytes > len(orjson.dumps(items))
     assert ended.bases[0]["horizon"] == 1
     assert ended.bases[-1]["horizon"] >= 3
+
+
+def test_the_completed_end_of_a_socket_of_an_auditor_is_logged(
+    house: House, watchful: None
+) -> None:
+    token = house.token(who := "auditor-socket-ended", "auditor")
+    payloads = []
+    with Socket.on(house.address, token) as socket:
+        socket.subscribe(EVENTS, after="0")
+        payloads.append(socket.receive()["payload"])
+        tokens.revoke(house.ledger.database, token)
+        while (message := socket.receive())["type"] == "next":
+            payloads.append(message["payload"])
+        assert message["type"] == "complete"
+        ended = closing_line(house, who)
+    assert ended.asked.startswith("WS /graphql ")
+    told = b"".join(map(json_bytes, payloads))
+    assert (ended.answer_bytes, ended.answer_sha256) == (len(told), sha256(told).digest())
+    assert ended.bases[0]["horizon"] == 1
+
+
+def test_the_completed_end_of_a_stream_of_an_auditor_is_logged(
+    house: House, watchful: None
+) -> None:
+    token = house.token(who := "auditor-stream-ended", "auditor")
+    headers = {"Authorization": f"Bearer {token}", "Accept": "text/event-stream"}
+    asked = {"query": EVENTS, "variables": {"after": "0"}}
+    with (
+        httpx.Client(base_url=house.address, headers=headers, timeout=60) as http,
+        http.stream("POST", "/graphql/stream", json=asked) as answer,
+    ):
+        parts = answer.iter_raw()
+        told = next(parts)
+        while b"event: next" not in told:
+            told += next(parts)
+        tokens.revoke(house.ledger.database, token)
+        told += b"".join(parts)
+    assert b"token-revoked" in told
+    assert told.endswith(b"event: complete\ndata: \n\n")
+    ended = closing_line(house, who)
+    assert ended.asked.startswith("POST /graphql/stream")
+    assert (ended.answer_bytes, ended.answer_sha256) == (len(told), sha256(told).digest())
+    assert ended.bases[0]["horizon"] == 1
 
 
 def test_variables_with_numbers_beyond_64_bits_are_answered(house: House) -> None:

@@ -14,6 +14,7 @@ from psycopg import Connection
 from api.asof import AsOf
 from api.door import Door
 from ledger.config import Settings
+from ledger.domain.basis import RULES
 from ledger.store.ledger import Ledger
 from projections.book import Book
 from projections.rebuild import rebuild
@@ -182,10 +183,41 @@ def test_others_see_nothing_of_it(door: Door, database_url: str) -> None:
 def test_it_does_not_answer_before_the_read_models_are_made(database_url: str) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("SET ROLE bi_reader")
-        for statement in ("SELECT * FROM bi.deal", "SELECT * FROM bi.deal_state(now())"):
+        for statement in ANSWERS:
             with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState) as refused:
                 connection.execute(statement.encode())
             assert "rebuild" in str(refused.value.diag.message_hint)
+
+
+ANSWERS = (
+    "SELECT * FROM bi.deal",
+    "SELECT * FROM bi.deal_state(now())",
+    "SELECT * FROM bi.forecast(now(), '2026-01-01', '2027-12-31')",
+    "SELECT count(*) FROM bi.deal_history",
+    "SELECT * FROM bi.forecast_entry LIMIT 1",
+    "SELECT bi.basis_position()",
+)
+
+
+def test_it_answers_by_the_rules_of_the_api_or_not_at_all(
+    door: Door, reader: Connection[Any], database_url: str
+) -> None:
+    assert told(reader, "SELECT basis_rules, api_rules FROM bi.projection") == [
+        {"basis_rules": RULES, "api_rules": RULES}
+    ]
+    for statement in ANSWERS:
+        assert told(reader, statement)
+    with door.database.connection() as connection:
+        connection.execute("UPDATE qledger.projection SET rules = 'old'")
+    for statement in ANSWERS:
+        with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState, match="rules old") as no:
+            told(reader, statement)
+        assert "qledger rebuild" in str(no.value.diag.message_hint)
+    (row,) = told(reader, "SELECT basis_rules, api_rules FROM bi.projection")
+    assert row == {"basis_rules": "old", "api_rules": RULES}
+    rebuild(database_url)
+    for statement in ANSWERS:
+        assert told(reader, statement)
 
 
 def test_a_time_must_be_given(reader: Connection[Any]) -> None:

@@ -23,7 +23,7 @@ from projections.bridge import bridge
 from projections.flows import By, flows
 from projections.fold.steps import Measure
 from projections.movements import Between
-from projections.opened import opened
+from projections.opened import Opened, opened
 from projections.reader import LogReader
 from projections.rebuild import rebuild
 from scripts.soaking.compare import bases, deals_of, live_side
@@ -176,7 +176,7 @@ def test_every_step_opens_into_the_same_changes_and_their_events(told: Told) -> 
     assert seen > 0
 
 
-def test_a_page_goes_on_where_the_last_one_ended(told: Told) -> None:
+def test_the_pages_of_a_step_are_the_whole_of_it(told: Told) -> None:
     late, early = (
         Basis(instant, instant, told.head)
         for instant in map(
@@ -187,12 +187,9 @@ def test_a_page_goes_on_where_the_last_one_ended(told: Told) -> None:
         lines = bridge(between, "claimed").as_dict()["steps"]
         step = max(lines, key=itemgetter("changes"))["step"]
         whole = opened(between, "claimed", step)["changes"]
-        paged: list[dict[str, Any]] = []
-        after = None
-        while page := opened(between, "claimed", step, first=1, after=after)["changes"]:
-            paged += page
-            after = (page[-1]["deal"], page[-1]["number"])
-    assert paged == whole
+        found = Opened.of(between, "claimed", step)
+        paged = [found.changes(number, number + 1) for number in range(len(found.parts))]
+    assert [change for (change,) in paged] == whole
     assert whole
 
 

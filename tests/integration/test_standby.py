@@ -178,7 +178,7 @@ def test_a_page_behind_a_cursor_of_the_primary_is_not_read_from_less(
     basis = pair.primary.resolve(AsOf())
     assert basis.horizon == position
     door = MomentDoor.of(pair.standby)
-    monkeypatch.setattr("api.reached.time.sleep", lambda _seconds: pair.let_go())
+    monkeypatch.setattr("projections.position.time.sleep", lambda _seconds: pair.let_go())
     with door.book_at(door.taken_up(AsOf(), basis)) as book:
         assert book.deal("paged") is not None
 
@@ -196,7 +196,9 @@ def test_all_of_one_question_rests_on_one_present_or_is_refused(pair: Pair) -> N
 def test_a_primary_refuses_at_once_what_was_never_recorded(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.reached.time.sleep", lambda _seconds: pytest.fail("it waited"))
+    monkeypatch.setattr(
+        "projections.position.time.sleep", lambda _seconds: pytest.fail("it waited")
+    )
     head = pair.write("last")
     assert pair.primary.resolve(AsOf(min_position=head)).horizon == head
     refused = refusal(pair.primary, AsOf(min_position=head + 1))

@@ -32,7 +32,7 @@ from api.graphql.limits import (
     size_faults,
 )
 from api.graphql.schema import schema
-from api.noted import Noted, noting
+from api.noted import UNEXPECTED, Noted, noting
 from ledger.config import Settings
 
 GRAPHQL: GraphQLSchema = schema._schema
@@ -196,6 +196,13 @@ def test_fragments_that_double_are_measured_once_each() -> None:
         ("{ nonesuch }", "invalid-query"),
         ("{ ...F } fragment F on Query { ...F }", "invalid-query"),
         ("{ ...F }", "invalid-query"),
+        ("{ }", "empty-selection"),
+        ("mutation { }", "empty-selection"),
+        ("{ snapshot { deals { nodes { } } } }", "empty-selection"),
+        ("{ ... on Query { } }", "empty-selection"),
+        ("{ ledger { headPosition { } } }", "empty-selection"),
+        ("{ ...F } fragment F on Query { }", "empty-selection"),
+        ("{ ledger { headPosition } } fragment F on Query { }", "invalid-query"),  # used nowhere
         ("query($n: Int!) { snapshot { deals(first: $n) { nodes { id } } } }", "invalid-variables"),
         ("{ " + " ".join(f"a{n}: ledger {{ headPosition }}" for n in range(51)) + "}",
          "too-many-aliases"),
@@ -205,6 +212,18 @@ def test_every_refusal_of_a_question_has_a_code(text: str, code: str) -> None:
     found = asked(text)
     assert found
     assert {each["code"] for each in found} == {code}
+
+
+@pytest.mark.parametrize("broken", ["api.graphql.limits.size_faults", "api.graphql.limits.cost_of"])
+def test_what_nobody_expected_of_a_document_is_masked(
+    broken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_given: object) -> None:
+        raise TypeError("a secret")
+
+    monkeypatch.setattr(broken, fails)
+    (found,) = asked(f"{{ rateLimit {{ cost }} }} # {broken}")
+    assert (found["message"], found["code"]) == (UNEXPECTED, "internal-error")
 
 
 def test_what_was_read_of_late_is_found_again() -> None:
