@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import date
-from decimal import ROUND_HALF_EVEN, Context, Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 from itertools import chain
 
 import orjson
@@ -24,7 +24,6 @@ from projections.forecast import CATEGORIES, deal_dimension
 from projections.qualified import BookDeal
 from projections.rows.definition import Cell, Column, Filter, Kind, Row, Test, Wanted
 
-_EXACT = Context(prec=100, rounding=ROUND_HALF_EVEN)
 _HUNDREDTH = Decimal("0.01")
 
 OUTCOMES = (OPEN, *(str(each) for each in Outcome))
@@ -113,10 +112,10 @@ class Converter:
         rate = None if amount is None else self.rate(amount.currency)
         if amount is None or rate is None or self.unit is None:
             return None
-        exact = _EXACT.multiply(amount.amount, rate)
+        exact = amount.amount * rate
         if percent != 100:
-            exact = _EXACT.multiply(exact, percent * _HUNDREDTH)
-        return exact.quantize(self.unit, context=_EXACT)
+            exact = exact * (percent * _HUNDREDTH)
+        return exact.quantize(self.unit, rounding=ROUND_HALF_EVEN)
 
 
 class Teller:

@@ -18,7 +18,7 @@ large book holds thousands of accounts, and is read whole for each question.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from decimal import Context, Decimal
+from decimal import Decimal
 from operator import add
 from typing import Final, NamedTuple, TypeAlias
 
@@ -54,8 +54,6 @@ _DECIMALS = AMOUNT_DECIMALS_MAX + 2
 
 _UNIT = Decimal(1).scaleb(-_DECIMALS)
 _PERCENTS = Decimal(1).scaleb(AMOUNT_DECIMALS_MAX)
-_EXACT = Context(prec=80)
-_exactly = _EXACT.multiply
 _JSON_INTEGER_MAX = 2**63 - 1
 
 
@@ -127,7 +125,7 @@ class Balance:
         row = self._rows.get((owner, currency))
         if row is None:
             row = self._rows[owner, currency] = [0] * (2 * _WIDTH)
-        share = int(_exactly(amount, _PERCENTS))  # of each percent
+        share = int(amount * _PERCENTS)  # of each percent
         claimed, judged, weighted = _CLAIMED[category], _EVIDENCED[evidenced], _WEIGHTED[evidenced]
         row[claimed] += 100 * share
         row[judged] += 100 * share
@@ -160,7 +158,7 @@ class Balance:
 
 def _accounts(row: list[int]) -> list[Account]:
     return [
-        (line, _exactly(amount, _UNIT), deals)
+        (line, amount * _UNIT, deals)
         for line, amount, deals in zip(LINES, row, row[_WIDTH:], strict=False)
         if amount or deals
     ]

@@ -259,8 +259,7 @@ def day_at(number: float) -> datetime:
 # --- checks --------------------------------------------------------------------------------------
 
 _SET_ACCOUNTS = (
-    "UPDATE {side}.forecast_opening"
-    " SET accounts = jsonb_set(accounts::jsonb, '{0,2,%s}', '%s')"
+    "UPDATE {side}.forecast_opening SET accounts = jsonb_set(accounts::jsonb, '{0,2,%s}', '%s')"
 )
 TAMPERING = [
     ("UPDATE {side}.deal_state SET known_to = '9999-12-31Z' WHERE valid_from = known_from",
