@@ -17,12 +17,14 @@ import asyncio
 import threading
 import zlib
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
+from starlette.types import Message, Receive, Scope, Send
 
 from api.access.policy import Operation
 from api.door import Door
@@ -40,6 +42,9 @@ AT_ONCE_MAX = 2
 RETRY_SECONDS = 5
 STALLED_SECONDS = 60
 """How long a sender may send nothing."""
+
+LINGER_SECONDS = 2
+"""How long a sender who was told why reading ended may take to hear it."""
 
 PART_BYTES = 256 * 1024
 """How much is handed to the thread that reads lines at once."""
@@ -64,7 +69,7 @@ def ingest_routes(door: Door, ledger: Ledger) -> APIRouter:
         except QledgerError as error:
             return _refused(error)
         if not running.acquire(blocking=False):
-            refused = fault(
+            refused = _refused(
                 Unavailable("too-many-ingests", f"{AT_ONCE_MAX} bodies are being taken already")
             )
             refused.headers["Retry-After"] = str(RETRY_SECONDS)
@@ -111,7 +116,7 @@ async def _taken(body: _Body, incoming: Ingest) -> Response:
     except ClientDisconnect:
         return Response(status_code=408)  # nobody hears it
     except QledgerError as error:
-        return _refused(error, incoming.as_dict())
+        return _refused(error, incoming.as_dict(), is_read=body.is_read)
     return JSONResponse(incoming.as_dict(), _status(incoming), {"Cache-Control": "no-store"})
 
 
@@ -122,10 +127,33 @@ def _status(incoming: Ingest) -> int:
     return 207 if incoming.refused_count else 200
 
 
-def _refused(error: QledgerError, counted: dict[str, Any] | None = None) -> Response:
+def _refused(
+    error: QledgerError, counted: dict[str, Any] | None = None, *, is_read: bool = False
+) -> Response:
     """Why reading ended, with what had become of the lines before that."""
     told = {**(counted or {}), "errors": [told_of(error)]}
-    return JSONResponse(told, fault(error).status_code, {"Cache-Control": "no-store"})
+    answer = JSONResponse if is_read else _Lingering
+    return answer(told, fault(error).status_code, {"Cache-Control": "no-store"})
+
+
+class _Lingering(JSONResponse):
+    """An answer to who may still be sending: what comes is read for a moment, and not looked at.
+
+    Else the system would close the connection upon what nobody read, and take the answer back.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def told(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                await send({**message, "more_body": True})
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LINGER_SECONDS):
+                        while (await receive()).get("more_body", False):
+                            pass
+                message = {"type": "http.response.body", "body": b""}
+            await send(message)
+
+        await super().__call__(scope, receive, told)
 
 
 class _Body:
@@ -150,6 +178,8 @@ class _Body:
         self._zipped = _Zipped() if encoding == "gzip" else None
         self._bytes_max = bytes_max
         self._left = bytes_max
+        self.is_read = False
+        """Whether the sender has sent all of it."""
         said = request.headers.get("content-length", "")
         if bytes_max and said.isdecimal() and int(said) > bytes_max:
             raise self._too_large()
@@ -188,6 +218,7 @@ class _Body:
                     hint="send the lines after up_to_line again",
                 ) from None  # fmt: skip
             if sent is None:
+                self.is_read = True
                 return
             if self._request.app.state.subscriptions.closing.is_set():
                 raise Unavailable(
