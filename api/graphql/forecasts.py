@@ -207,6 +207,7 @@ class _Cells:
 
     def _cell(self, place: forecast.CellPlace, cell: forecast.Cell) -> ForecastCell:
         measure, category = place
+        by_currency = self._answer.by_currency(cell) if self._by_currency else []
         return ForecastCell(
             measure=measure,
             category=category,
@@ -214,8 +215,6 @@ class _Cells:
             deals=cell.deals if measure in forecast.DEAL_MEASURES else None,
             by_currency=[
                 Money(amount=ExactDecimal(amount), currency=currency)
-                for currency, amount in (
-                    self._answer.by_currency(cell) if self._by_currency else ()
-                )
+                for currency, amount in by_currency
             ],
         )
