@@ -212,7 +212,7 @@ def test_readers_never_see_half_a_side(writer: Writer, url: str) -> None:
         seen = set()
         with psycopg.connect(url) as connection:
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-            while not stopped.is_set():
+            while not stopped.wait(0.002):
                 with connection.transaction():
                     (side,) = connection.execute(_WHICH).fetchone() or ("",)
                     (count,) = connection.execute(_HOW_MANY[side]).fetchone() or (0,)
