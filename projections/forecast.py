@@ -48,9 +48,9 @@ GROUPS_MAX = 50_000
 
 GroupKey: TypeAlias = tuple[str | None, ...]
 CellKey: TypeAlias = tuple[GroupKey, str, str]
+"""(group, measure, category)"""
 CellPlace: TypeAlias = tuple[str, str]
 """(measure, category): where a cell stands within its group."""
-"""(group, measure, category)"""
 
 
 class Directory(NamedTuple):

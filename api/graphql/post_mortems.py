@@ -12,6 +12,7 @@ from typing import Any
 import strawberry
 
 from api.graphql.about_deal import AboutDeal, of_deal
+from api.graphql.forecasts import CATEGORIES
 from api.graphql.journey import BECAUSE, RULE, Loop
 from api.graphql.opener import Opener
 from api.graphql.relay import (
@@ -30,7 +31,7 @@ from projections.explain import opened
 from projections.fold.contradiction import Contradicts, EndedBy
 from projections.post_mortem import WEEKS_MAX
 
-CATEGORY = "omitted, pipeline, best_case, commit or closed."
+CATEGORY = f"{CATEGORIES}."
 _OWN = "In the deal's own currency."
 _CURRENCY = "The deal's own currency, an ISO 4217 code."
 _STOOD = "The key of the gate where the deal really stood; null when all passed, or none judged."

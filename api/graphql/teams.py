@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import strawberry
 
 from api.graphql.journey import BECAUSE
+from api.graphql.looked_after import PERIOD, REPORTING_CURRENCY
 from api.graphql.opener import Opener
 from api.graphql.relay import (
     AfterArgument,
@@ -139,9 +140,9 @@ class Team:
     book: strawberry.Private[Opener]
     answer: strawberry.Private[dict[str, Any]]
     manager: strawberry.Private[str | None]
-    period: str = strawberry.field(description="The fiscal period, such as 2026-Q1.")
+    period: str = strawberry.field(description=PERIOD)
     organisation: str = strawberry.field(description="as_was or as_is: whose chart it is.")
-    currency: str | None = strawberry.field(description="The reporting currency; null without one.")
+    currency: str | None = strawberry.field(description=REPORTING_CURRENCY)
     faults: list[ChartFault] = strawberry.field(description="What is wrong with the chart.")
 
     @strawberry.field(

@@ -33,19 +33,17 @@ Holder: TypeAlias = tuple[str | None, str | None]
 Line: TypeAlias = tuple[str, str]
 """(measure, category)"""
 
+_IN_ALL_CATEGORIES = ("claimed", "evidenced", "weighted")
+
 LINES: Final[tuple[Line, ...]] = (
-    *[
-        (measure, str(each))
-        for measure in ("claimed", "evidenced", "weighted")
-        for each in Category
-    ],
+    *[(measure, str(each)) for measure in _IN_ALL_CATEGORIES for each in Category],
     ("closed", "closed"),
 )
 
 _WIDTH = len(LINES)
 _CLAIMED, _EVIDENCED, _WEIGHTED = (
     {category: index for index, (each, category) in enumerate(LINES) if each == measure}
-    for measure in ("claimed", "evidenced", "weighted")
+    for measure in _IN_ALL_CATEGORIES
 )
 _CLOSED = _WIDTH - 1
 
@@ -53,7 +51,9 @@ _DECIMALS = AMOUNT_DECIMALS_MAX + 2
 """Of an amount by a weight in percent; amounts are whole numbers of the last one."""
 
 _UNIT = Decimal(1).scaleb(-_DECIMALS)
-_PERCENTS = Decimal(1).scaleb(AMOUNT_DECIMALS_MAX)
+_UNITS_A_PERCENT = Decimal(1).scaleb(AMOUNT_DECIMALS_MAX)
+"""One percent of an amount is so many times the amount in units: a whole number."""
+
 _JSON_INTEGER_MAX = 2**63 - 1
 
 
@@ -125,15 +125,15 @@ class Balance:
         row = self._rows.get((owner, currency))
         if row is None:
             row = self._rows[owner, currency] = [0] * (2 * _WIDTH)
-        share = int(amount * _PERCENTS)  # of each percent
+        percent = int(amount * _UNITS_A_PERCENT)
         claimed, judged, weighted = _CLAIMED[category], _EVIDENCED[evidenced], _WEIGHTED[evidenced]
-        row[claimed] += 100 * share
-        row[judged] += 100 * share
-        row[weighted] += weight_percent * share
+        row[claimed] += 100 * percent
+        row[judged] += 100 * percent
+        row[weighted] += weight_percent * percent
         for line in (claimed, judged, weighted):
             row[_WIDTH + line] += deals
         if won:
-            row[_CLOSED] += 100 * share
+            row[_CLOSED] += 100 * percent
             row[_WIDTH + _CLOSED] += deals
 
     def copy(self) -> Balance:

@@ -111,7 +111,7 @@ FROM (
         ))
         OFFSET 0
     ) AS coded
-    JOIN (VALUES (0), (1)) AS side (part) ON part = 0 OR code = 22  -- out of one, into the other
+    JOIN (VALUES (0), (1)) AS half (part) ON part = 0 OR code = 22  -- out of one, into the other
 ) AS classified
 GROUP BY code, owner, currency, detail
 """
