@@ -12,7 +12,8 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from projections.fold.steps import Change, Measure, Step, StepKind, steps
-from projections.forecast import Directory, GroupKey, person_dimension
+from projections.forecast import Directory, person_dimension
+from projections.tally import GroupKey
 
 DIMENSIONS = ("owner", "manager", "team", "category", "currency")
 """What a bridge can be grouped by: what its accounts are made of."""

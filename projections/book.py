@@ -38,7 +38,6 @@ from projections.forecast import (
     BY_PERSON,
     Directory,
     Forecast,
-    Tally,
     check_group_by,
     tally_calls,
 )
@@ -49,6 +48,7 @@ from projections.reference import ReferenceData
 from projections.scope import EVERYTHING, Scope
 from projections.tables.reading import tally_from_tables
 from projections.tables.serving import Tables, tables_at
+from projections.tally import Tally
 
 _DIMENSIONS_OF_THE_DEAL = frozenset(
     {"owner", "stage", "gate", "category", "currency", "outcome", "account"}

@@ -18,22 +18,24 @@ A tally can be made over parts of the book and merged, in any order, to the same
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 from ledger.domain.basis import Basis
 from ledger.domain.calendar import FiscalCalendar, Period
 from ledger.domain.errors import InvalidInput
 from ledger.domain.events import Category, Outcome
 from ledger.domain.money import Money, conversion_rate, format_amount, round_to_minor_unit
+from projections.converted import Conversion
 from projections.fold.calls import Call
 from projections.fold.claims import ClaimedDeal, counting_day
 from projections.fold.people import Account, Organisation, Person
 from projections.fold.settings import LedgerSettings
 from projections.fold.verdict import without_judging
 from projections.qualified import BookDeal
+from projections.tally import Cell, CellPlace, GroupKey, Tally
 
 CATEGORIES = tuple(str(category) for category in Category)
 MEASURES = ("claimed", "evidenced", "weighted", "called", "adjusted", "closed")
@@ -46,12 +48,6 @@ BY_PERSON = frozenset({"manager", "team"})
 
 GROUPS_MAX = 50_000
 
-GroupKey: TypeAlias = tuple[str | None, ...]
-CellKey: TypeAlias = tuple[GroupKey, str, str]
-"""(group, measure, category)"""
-CellPlace: TypeAlias = tuple[str, str]
-"""(measure, category): where a cell stands within its group."""
-
 
 class Directory(NamedTuple):
     """Who and what deals refer to, as of the basis."""
@@ -59,48 +55,6 @@ class Directory(NamedTuple):
     people: Mapping[str, Person] = {}
     accounts: Mapping[str, Account] = {}
     calendar: FiscalCalendar = FiscalCalendar()
-
-
-@dataclass(slots=True)
-class Cell:
-    """Exact sums by currency, and how many deals they rest on."""
-
-    amounts: dict[str, Decimal] = field(default_factory=dict)
-    deals: int = 0
-
-    def add(self, amount: Money | None, deals: int) -> None:
-        self.deals += deals
-        if amount is not None:
-            self.amounts[amount.currency] = self.amounts.get(amount.currency, 0) + amount.amount
-
-    def merge(self, other: Cell) -> None:
-        self.deals += other.deals
-        for currency, amount in other.amounts.items():
-            self.amounts[currency] = self.amounts.get(currency, Decimal(0)) + amount
-
-
-@dataclass(slots=True)
-class Tally:
-    """Sums over a part of the book."""
-
-    cells: dict[CellKey, Cell] = field(default_factory=dict)
-    without_amount: list[str] = field(default_factory=list)
-    without_close_date: list[str] = field(default_factory=list)
-    deals: int = 0
-    """How many deals were looked at."""
-
-    def add(self, key: CellKey, amount: Money | None, deals: int = 1) -> None:
-        cell = self.cells.get(key)
-        if cell is None:
-            cell = self.cells[key] = Cell()
-        cell.add(amount, deals)
-
-    def merge(self, other: Tally) -> None:
-        for key, cell in other.cells.items():
-            self.cells.setdefault(key, Cell()).merge(cell)
-        self.without_amount += other.without_amount
-        self.without_close_date += other.without_close_date
-        self.deals += other.deals
 
 
 def check_group_by(group_by: Iterable[str]) -> tuple[str, ...]:
@@ -244,7 +198,7 @@ class Forecast:
 
     def groups(self) -> list[GroupKey]:
         """The groups, in order; missing values last."""
-        keys = {key[0] for key in self.tally.cells}
+        keys = self.tally.groups()
         if len(keys) > GROUPS_MAX:
             raise InvalidInput(
                 "too-many-groups",
@@ -255,15 +209,10 @@ class Forecast:
 
     def cell(self, measure: str, category: str, group: GroupKey | None = None) -> Cell:
         """The exact sums of a measure and category, over all groups or in one."""
-        total = Cell()
-        for (each_group, each_measure, each_category), cell in self.tally.cells.items():
-            if (
-                each_measure == measure
-                and each_category == category
-                and (group is None or each_group == group)
-            ):
-                total.merge(cell)
-        return total
+        place = measure, category
+        if group is not None:
+            return self.tally.cell(group, place)
+        return self.tally.totals().get(place) or Cell()
 
     def amount(self, cell: Cell) -> Decimal:
         """A cell in the reporting currency, rounded once."""
@@ -286,20 +235,25 @@ class Forecast:
 
     def by_group(self) -> dict[GroupKey, dict[CellPlace, Cell]]:
         """The cells of each group, in the order of groups; none where no groups were asked for."""
-        found: dict[GroupKey, dict[CellPlace, Cell]] = {
-            group: {} for group in (self.groups() if self.group_by else ())
-        }
-        if found:
-            for (group, measure, category), cell in self.tally.cells.items():
-                found[group][measure, category] = cell
-        return found
+        return self.tally.by_group(self.groups()) if self.group_by else {}
 
-    def totals(self) -> dict[CellPlace, Cell]:
-        """The cells over all groups, in the order of measures and categories by name."""
-        found: dict[CellPlace, Cell] = {}
-        for (_group, measure, category), cell in self.tally.cells.items():
-            found.setdefault((measure, category), Cell()).merge(cell)
-        return dict(sorted(found.items()))
+    def told_by_group(self) -> Iterator[tuple[GroupKey, list[tuple[CellPlace, str, int]]]]:
+        """Each group, in their order, with its cells: (place, amount as told, deals).
+
+        The same as `by_group` and `amount`, without making what comes from the journal into cells.
+        """
+        rates = {each: self._rate(each) for each in self.tally.currencies()}
+        conversion = Conversion(
+            self.settings.reporting_currency,
+            {each: rate for each, rate in rates.items() if rate is not None},
+        )
+        others: dict[GroupKey, list[tuple[CellPlace, str, int]]] = {}
+        for (group, *place), cell in self.tally.other_cells.items():
+            told = (place[0], place[1]), format_amount(self.amount(cell)), cell.deals
+            others.setdefault(group, []).append(told)
+        for group in self.groups() if self.group_by else ():
+            of_rows = conversion.told(self.tally.rows.get(group, {}))
+            yield group, [*of_rows, *others.get(group, ())]
 
     def has_measure(self, measure: str, *, by_group: bool) -> bool:
         """Whether a measure can be told: calls are of people, and cannot be grouped by all.
@@ -312,7 +266,7 @@ class Forecast:
 
     def as_dict(self) -> dict[str, Any]:
         """The answer as JSON: decimal strings, every category of every measure."""
-        totals = self.totals()
+        totals = self.tally.totals()
         nothing = {measure: self._cell_as_dict(Cell(), measure) for measure in MEASURES}
         return {
             "basis": self.basis.as_dict(),
@@ -369,8 +323,9 @@ class Forecast:
     def unconverted(self) -> list[dict[str, str]]:
         """What is missing from the reporting currency's sums for want of a rate."""
         to = self.settings.reporting_currency
-        currencies = {currency for cell in self.tally.cells.values() for currency in cell.amounts}
-        without_rate = {each for each in currencies if to is None or self._rate(each) is None}
+        without_rate = {
+            each for each in self.tally.currencies() if to is None or self._rate(each) is None
+        }
         if not without_rate:
             return []
         missing = [
@@ -380,7 +335,7 @@ class Forecast:
                 "currency": currency,
                 "amount": format_amount(round_to_minor_unit(amount, currency)),
             }
-            for (measure, category), cell in self.totals().items()
+            for (measure, category), cell in self.tally.totals().items()
             for currency, amount in cell.amounts.items()
             if amount and currency in without_rate
         ]

@@ -28,7 +28,7 @@ from projections.book import Book
 from projections.explain import opened
 from projections.fold.calls import Call, Step
 from projections.fold.settings import LedgerSettings
-from projections.forecast import Cell, Forecast
+from projections.forecast import Forecast
 from projections.reporting import converted, own_amount, rounded, spelled, summed
 
 _OUTSIDE = 1_000_000
@@ -181,10 +181,10 @@ def _person(
     settings = book.settings
     person = book.directory.people.get(owner)
     forecast, became = forecasts
-    outcome = forecast.amount(_cell(became, owner, "closed", Category.CLOSED))
-    closed = forecast.amount(_cell(forecast, owner, "closed", Category.CLOSED))
-    commit_only = _cell(forecast, owner, "evidenced", Category.COMMIT)
-    evidence = _cell(forecast, owner, "evidenced", Category.CLOSED)
+    outcome = forecast.amount(became.cell("closed", Category.CLOSED, (owner,)))
+    closed = forecast.amount(forecast.cell("closed", Category.CLOSED, (owner,)))
+    commit_only = forecast.cell("evidenced", Category.COMMIT, (owner,))
+    evidence = forecast.cell("evidenced", Category.CLOSED, (owner,))
     evidence.merge(commit_only)
     numbers = {
         "evidenced": forecast.amount(evidence),
@@ -209,13 +209,6 @@ def _person(
         "evidenced_less_outcome": _spelt(misses["evidenced"]),
         "closest": min(misses, key=lambda measure: abs(misses[measure])) if scored else None,
     }
-
-
-def _cell(forecast: Forecast, owner: str, measure: str, category: Category) -> Cell:
-    """A copy of a cell of one owner."""
-    copy = Cell()
-    copy.merge(forecast.tally.cells.get(((owner,), measure, category)) or Cell())
-    return copy
 
 
 def _rounded(amount: Money | None, settings: LedgerSettings) -> Decimal | None:

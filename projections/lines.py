@@ -16,7 +16,8 @@ from typing import Any
 from ledger.domain.money import conversion_rate, format_amount, minor_units
 from projections.along import Point
 from projections.fold.settings import LedgerSettings
-from projections.forecast import CATEGORIES, DEAL_MEASURES, MEASURES, Cell, CellKey
+from projections.forecast import CATEGORIES, DEAL_MEASURES, MEASURES
+from projections.tally import Cell, CellKey
 
 _ZERO = Decimal(0)
 

@@ -20,10 +20,11 @@ from ledger.domain.basis import Basis
 from ledger.domain.calendar import Period
 from ledger.domain.errors import Unavailable
 from ledger.domain.events import stream_id
-from projections.forecast import Directory, Tally, tally_deals
+from projections.forecast import Directory, tally_deals
 from projections.qualified import BookDeal, Judge
 from projections.reader import LogReader, StreamRange
 from projections.scope import EVERYTHING, Scope
+from projections.tally import Tally
 
 EVENTS_PER_WORKER_MIN = 100_000
 """Below this, starting another process costs more than it saves."""

@@ -38,8 +38,9 @@ from projections.fold.people import Organisation
 from projections.fold.rulebook import Rulebook
 from projections.fold.statistics import Share, difference, quartiles_as_dict
 from projections.fold.stays import Way, falls, loops_before_decision, way
-from projections.forecast import Directory, GroupKey, check_group_by, deal_dimension
+from projections.forecast import Directory, check_group_by, deal_dimension
 from projections.qualified import BookDeal
+from projections.tally import GroupKey
 
 NOT_WON = "not_won"
 AGAINST = (NOT_WON, *(str(outcome) for outcome in Outcome if outcome is not Outcome.WON))

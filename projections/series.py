@@ -32,8 +32,6 @@ from projections.fold.people import Organisation
 from projections.forecast import (
     DEAL_MEASURES,
     MEASURES,
-    Cell,
-    CellKey,
     Directory,
     check_group_by,
     tally_calls,
@@ -42,6 +40,7 @@ from projections.lines import Lines
 from projections.tables.columns import Shape, Teller, group_of
 from projections.tables.serving import Tables
 from projections.tables.spans import Steps, steps_along
+from projections.tally import Cell, CellKey
 
 
 class Every(StrEnum):

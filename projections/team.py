@@ -31,8 +31,9 @@ from projections.fold.assessments import (
     assessments_at,
 )
 from projections.fold.people import Chart, Organisation, Person, chart_of
-from projections.forecast import Cell, Forecast
+from projections.forecast import Forecast
 from projections.scope import Scope
+from projections.tally import Cell
 
 MEASURES = ("claimed", "evidenced")
 CATEGORIES = (Category.PIPELINE, Category.BEST_CASE, Category.COMMIT, Category.CLOSED)

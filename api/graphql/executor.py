@@ -6,7 +6,7 @@ doubt it asks graphql-core (see `api.graphql.compiled`). QLEDGER_EXECUTOR=stock 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Iterable, Mapping
 from copy import copy
 from typing import Any, Literal, Self
 
@@ -15,13 +15,15 @@ from graphql.pyutils import Path
 from strawberry.schema.schema import Schema, StrawberryGraphQLCoreExecutionContext
 
 from api.graphql.compiled import Plan, Unsure, attribute_of, compile_list
+from api.graphql.forecasts import Forecast
 from api.graphql.row_answers import RowsAnswer, Shape
 
-_NODES = "nodes"
+_SPELT: Mapping[type, str] = {RowsAnswer: "nodes", Forecast: "groups"}
+"""The list that each of these tells as JSON."""
 
 
 class FastExecutor(StrawberryGraphQLCoreExecutionContext):
-    """Lists of plain objects are made by compiled selections, pages of flat rows as JSON."""
+    """Lists of plain objects are made by compiled selections; the largest are spelt as JSON."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -40,9 +42,9 @@ class FastExecutor(StrawberryGraphQLCoreExecutionContext):
         self, parent_type: GraphQLObjectType, source: Any, field_details_list: Any, path: Path,
         position_context: Any,
     ) -> Any:  # fmt: skip
-        """As graphql-core's; the nodes of flat rows come as JSON."""
-        if type(source) is RowsAnswer and position_context is None:
-            made = self._nodes(parent_type, source, field_details_list, path)
+        """As graphql-core's; flat rows and the groups of a forecast come as JSON."""
+        if type(source) in _SPELT and position_context is None:
+            made = self._spelt(parent_type, source, field_details_list, path)
             if made is not None:
                 return made
         return super().execute_field(
@@ -84,15 +86,16 @@ class FastExecutor(StrawberryGraphQLCoreExecutionContext):
         except Exception:  # whatever it is, graphql-core is to say
             return None
 
-    # --- flat rows ------------------------------------------------------------------------------
+    # --- what comes as JSON ---------------------------------------------------------------------
 
-    def _nodes(
-        self, parent_type: GraphQLObjectType, source: RowsAnswer, details: Any, path: Path
-    ) -> Awaitable[Any] | None:
-        node = details[0].node
-        if node.name.value != _NODES or node.arguments or self.middleware_manager:
+    def _spelt(
+        self, parent_type: GraphQLObjectType, source: RowsAnswer | Forecast, details: Any,
+        path: Path,
+    ) -> Awaitable[Any] | None:  # fmt: skip
+        node, field = details[0].node, _SPELT[type(source)]
+        if node.name.value != field or node.arguments or self.middleware_manager:
             return None
-        listed = parent_type.fields[_NODES].type
+        listed = parent_type.fields[field].type
         listed = listed.of_type if isinstance(listed, GraphQLNonNull) else listed
         if not isinstance(listed, GraphQLList):
             return None

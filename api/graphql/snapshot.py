@@ -181,7 +181,7 @@ class Snapshot:
     ) -> Forecast:
         parts = selected(info)
         of_cells = selected(info, "cells") | selected(info, "groups", "cells")
-        wanted = Wanted("cells" in parts, "groups" in parts, "byCurrency" in of_cells)
+        wanted = Wanted("cells" in parts, "byCurrency" in of_cells)
 
         def forecast(book: Book) -> Forecast:
             asked = book.period(period), tuple(group_by or ()), organisation.asked

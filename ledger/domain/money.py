@@ -90,8 +90,8 @@ def format_amount(amount: Decimal) -> str:
 
 
 def round_to_minor_unit(amount: Decimal, currency: str) -> Decimal:
-    """Round half-even to what can be paid in that currency."""
-    return amount.quantize(_unit(currency), rounding=ROUND_HALF_EVEN)
+    """Round half-even to what can be paid in that currency; nothing has no sign."""
+    return amount.quantize(_unit(currency), rounding=ROUND_HALF_EVEN) + 0
 
 
 @lru_cache(maxsize=512)

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 from operator import add
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 import orjson
 
@@ -32,6 +32,9 @@ Holder: TypeAlias = tuple[str | None, str | None]
 
 Line: TypeAlias = tuple[str, str]
 """(measure, category)"""
+
+Row: TypeAlias = list[int]
+"""The amounts of all lines, then their deals."""
 
 _IN_ALL_CATEGORIES = ("claimed", "evidenced", "weighted")
 
@@ -46,15 +49,18 @@ _CLAIMED, _EVIDENCED, _WEIGHTED = (
     for measure in _IN_ALL_CATEGORIES
 )
 _CLOSED = _WIDTH - 1
+_DEALS = slice(_WIDTH + min(_CLAIMED.values()), _WIDTH + max(_CLAIMED.values()) + 1)
 
-_DECIMALS = AMOUNT_DECIMALS_MAX + 2
+DECIMALS: Final = AMOUNT_DECIMALS_MAX + 2
 """Of an amount by a weight in percent; amounts are whole numbers of the last one."""
 
-_UNIT = Decimal(1).scaleb(-_DECIMALS)
+_UNIT = Decimal(1).scaleb(-DECIMALS)
 _UNITS_A_PERCENT = Decimal(1).scaleb(AMOUNT_DECIMALS_MAX)
 """One percent of an amount is so many times the amount in units: a whole number."""
 
 _JSON_INTEGER_MAX = 2**63 - 1
+
+_K = TypeVar("_K")
 
 
 class Posting(NamedTuple):
@@ -93,7 +99,7 @@ class Balance:
     """
 
     def __init__(self, packed: str | None = None) -> None:
-        self._rows: dict[Holder, list[int]] = {}
+        self._rows: dict[Holder, Row] = {}
         if packed is not None:
             self.take(packed)
 
@@ -104,7 +110,13 @@ class Balance:
     def holders(self) -> Iterator[tuple[Holder, list[Account]]]:
         """The accounts in which anything is left, by whose they are."""
         for holder, row in self._rows.items():
-            yield holder, _accounts(row)
+            yield holder, accounts_in(row)
+
+    def rows(self) -> Iterator[tuple[Holder, Row]]:
+        """The rows in which any deal is left, by whose they are."""
+        for holder, row in self._rows.items():
+            if any(row[_WIDTH:]):
+                yield holder, row
 
     def take(self, packed: str) -> None:
         """Add the accounts of an opening.
@@ -112,12 +124,8 @@ class Balance:
         Args:
             packed: its JSON.
         """
-        rows = self._rows
         for owner, currency, row in orjson.loads(packed):
-            holder = owner, currency
-            numbers = row if type(row) is list else [int(each) for each in row.split()]
-            before = rows.get(holder)
-            rows[holder] = numbers if before is None else [*map(add, before, numbers)]
+            add_row(self._rows, (owner, currency), numbers_in(row))
 
     def post(self, posting: Posting) -> None:
         """Move an amount, in every measure."""
@@ -144,7 +152,7 @@ class Balance:
 
     def packed(self) -> str:
         """As an opening keeps it."""
-        kept = [(*holder, _spelt(row)) for holder, row in self._rows.items() if any(row)]
+        kept = [(*holder, spelt(row)) for holder, row in self._rows.items() if any(row)]
         return orjson.dumps(kept).decode()
 
     def less(self, other: Balance) -> Iterator[tuple[Holder, Account]]:
@@ -152,11 +160,23 @@ class Balance:
         nothing = [0] * (2 * _WIDTH)
         for holder in self._rows.keys() | other._rows.keys():
             one, two = (each._rows.get(holder, nothing) for each in (self, other))
-            for account in _accounts([mine - its for mine, its in zip(one, two, strict=True)]):
+            for account in accounts_in([mine - its for mine, its in zip(one, two, strict=True)]):
                 yield holder, account
 
 
-def _accounts(row: list[int]) -> list[Account]:
+def add_row(rows: dict[_K, Row], key: _K, row: Row) -> None:
+    """Add a row to the one at a key."""
+    before = rows.get(key)
+    rows[key] = row if before is None else [*map(add, before, row)]
+
+
+def deals_in(row: Row) -> int:
+    """How many deals there are: each is claimed in one category."""
+    return sum(row[_DEALS])
+
+
+def accounts_in(row: Row) -> list[Account]:
+    """The accounts of a row in which anything is left."""
     return [
         (line, amount * _UNIT, deals)
         for line, amount, deals in zip(LINES, row, row[_WIDTH:], strict=False)
@@ -164,8 +184,13 @@ def _accounts(row: list[int]) -> list[Account]:
     ]
 
 
-def _spelt(row: list[int]) -> list[int] | str:
-    """A row as JSON keeps it: text where numbers are larger than all readers of JSON take."""
-    if max(row) <= _JSON_INTEGER_MAX and min(row) >= -_JSON_INTEGER_MAX:
-        return row
-    return " ".join(map(str, row))
+def spelt(numbers: list[int]) -> list[int] | str:
+    """Numbers as JSON keeps them: text where they are larger than all readers of JSON take."""
+    if max(numbers) <= _JSON_INTEGER_MAX and min(numbers) >= -_JSON_INTEGER_MAX:
+        return numbers
+    return " ".join(map(str, numbers))
+
+
+def numbers_in(kept: list[int] | str) -> list[int]:
+    """The numbers that are spelt so."""
+    return [int(each) for each in kept.split()] if isinstance(kept, str) else kept

@@ -12,7 +12,8 @@ from typing import Any, LiteralString, NamedTuple, TypeAlias
 
 from psycopg.rows import TupleRow
 
-from projections.forecast import BY_PERSON, Directory, GroupKey, person_dimension
+from projections.forecast import BY_PERSON, Directory, person_dimension
+from projections.tally import GroupKey
 
 COLUMNS: dict[str, LiteralString] = {
     "owner": "s.owner",

@@ -66,37 +66,38 @@ _DUE: LiteralString = """
     ORDER BY month
 """
 
-POSTINGS: LiteralString = """
-    SELECT at, posting.owner, posting.currency, posting.category, posting.evidenced,
-        posting.weight_percent, posting.outcome, posting.amount, posting.deals, posting.entries
-    FROM unnest(%(months)s::date[], %(opened)s::timestamptz[]) AS opening (month, since)
-    CROSS JOIN LATERAL (
-        SELECT * FROM {side}.forecast_entry AS into_month
-        WHERE into_month.month_after = opening.month
-            AND into_month.at > opening.since AND into_month.at <= %(until)s OFFSET 0
-    ) AS entry
-    CROSS JOIN LATERAL (VALUES
-        (owner_after, currency_after, category_after, evidenced_after, weight_after, outcome_after,
-         amount_after, 1, 1, true),
-        (owner_before, currency_before, category_before, evidenced_before, weight_before,
-         outcome_before, -amount_before, -1, 0, entry.month_before = opening.month)
-    ) AS posting (owner, currency, category, evidenced, weight_percent, outcome, amount, deals,
-        entries, counts)
-    WHERE posting.counts
+_BEGUN: LiteralString = (
+    "unnest(%(months)s::date[], %(opened)s::timestamptz[]) AS begun (month, since)"
+)
+
+POSTINGS: LiteralString = f"""
+    SELECT at, owner_after AS owner, currency_after AS currency, category_after AS category,
+        evidenced_after AS evidenced, weight_after AS weight_percent, outcome_after AS outcome,
+        amount_after AS amount, 1 AS deals, 1 AS entries
+    FROM {_BEGUN} CROSS JOIN LATERAL (
+        SELECT * FROM {{side}}.forecast_entry
+        WHERE month_after = begun.month AND at > begun.since AND at <= %(until)s OFFSET 0
+    ) AS come
+    UNION ALL
+    SELECT at, owner_before, currency_before, category_before, evidenced_before, weight_before,
+        outcome_before, -amount_before, -1, 0
+    FROM {_BEGUN} CROSS JOIN LATERAL (
+        SELECT * FROM {{side}}.forecast_entry
+        WHERE month_after = begun.month AND month_before = begun.month
+            AND at > begun.since AND at <= %(until)s OFFSET 0
+    ) AS moved
     UNION ALL
     SELECT at, owner_before, currency_before, category_before, evidenced_before, weight_before,
         outcome_before, -amount_before, -1, 1
-    FROM unnest(%(months)s::date[], %(opened)s::timestamptz[]) AS opening (month, since)
-    CROSS JOIN LATERAL (
-        SELECT * FROM {side}.forecast_entry AS out_of_month
-        WHERE out_of_month.month_before = opening.month
-            AND out_of_month.month_before IS DISTINCT FROM out_of_month.month_after
-            AND out_of_month.at > opening.since AND out_of_month.at <= %(until)s OFFSET 0
-    ) AS entry
+    FROM {_BEGUN} CROSS JOIN LATERAL (
+        SELECT * FROM {{side}}.forecast_entry
+        WHERE month_before = begun.month AND month_before IS DISTINCT FROM month_after
+            AND at > begun.since AND at <= %(until)s OFFSET 0
+    ) AS gone
 """
-"""What came into months and went out of them, since an instant each and up to one: into a month and
-within it, and out of it. OFFSET 0 keeps each month's entries a range of an index, however many the
-planner takes them for."""
+"""What came into months and went out of them, since an instant each and up to one: as it came or
+moved within the month, as it was before it moved, and as it went. OFFSET 0 keeps each month's
+entries a range of an index, however many the planner takes them for."""
 
 POSTED: LiteralString = """
     owner, currency, category, evidenced, weight_percent, coalesce(outcome = 'won', false),

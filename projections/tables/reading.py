@@ -16,13 +16,15 @@ from psycopg.rows import TupleRow
 from ledger.domain.basis import Basis
 from ledger.domain.calendar import Period
 from ledger.domain.events import Category
-from projections.forecast import BY_PERSON, Cell, Directory, GroupKey, Tally
+from ledger.domain.money import Money
+from projections.forecast import BY_PERSON, Directory
 from projections.tables import stabbing
-from projections.tables.accounts import Balance, Posting
+from projections.tables.accounts import Balance, Posting, deals_in
 from projections.tables.columns import Shape, group_of
 from projections.tables.openings import POSTED, POSTINGS
 from projections.tables.serving import Tables
 from projections.tables.stabbing import FIRST_INSTANT, Point, months_of
+from projections.tally import GroupKey, Tally
 
 _BALANCED = frozenset({"owner", "currency", *BY_PERSON})
 """Dimensions that the accounts of the journal tell."""
@@ -109,13 +111,13 @@ def tally_from_tables(
     shape = Shape.of(group_by)
     of_owners: LiteralString = "" if owners is None else _OF_OWNERS
     asked = {**point.parameters(), **shape.parameters, "owners": sorted(owners or ())}
-    cells = _Cells(shape, directory)
+    sums = _Sums(shape, directory)
     if _BALANCED.issuperset(group_by):
-        cells.add_accounts(balance(tables, point), owners)
+        sums.add_accounts(balance(tables, point), owners)
     else:
-        cells.add_states(tables.rows(states(point, shape, of_owners), asked))
-    tally = cells.tally
-    if cells.lack_amounts:
+        sums.add_states(tables.rows(states(point, shape, of_owners), asked))
+    tally = sums.tally
+    if sums.lack_amounts:
         tally.without_amount = [
             deal for (deal,) in tables.rows(f"{_WITHOUT_AMOUNT} {of_owners}", asked)
         ]
@@ -172,8 +174,8 @@ def states(point: Point, shape: Shape, of_owners: LiteralString = "") -> Literal
     )
 
 
-class _Cells:
-    """The cells of a tally, put together from rows.
+class _Sums:
+    """The sums of a tally, put together from what was read.
 
     Args:
         shape: which columns tell the group.
@@ -216,28 +218,14 @@ class _Cells:
             owners: whose accounts; None is everybody's.
         """
         pick = [("owner", "currency").index(each) for each in self.shape.columns]
-        cells, claimed = self.tally.cells, 0
-        for holder, accounts in balance.holders():
+        tally = self.tally
+        for holder, row in balance.rows():
             owner, currency = holder
             if owners is not None and owner not in owners:
                 continue
-            group = self._group(tuple([holder[index] for index in pick]))
-            for (measure, category), amount, deals in accounts:
-                if not deals:
-                    continue
-                key = group, measure, category
-                cell = cells.get(key)
-                if cell is None:
-                    cell = cells[key] = Cell()
-                cell.deals += deals
-                if currency is None:
-                    self.lack_amounts = True
-                else:
-                    before = cell.amounts.get(currency)
-                    cell.amounts[currency] = amount if before is None else before + amount
-                if measure == "claimed":
-                    claimed += deals
-        self.tally.deals += claimed
+            tally.add_row(self._group(tuple([holder[index] for index in pick])), currency, row)
+            tally.deals += deals_in(row)
+            self.lack_amounts |= currency is None
 
     def _group(self, row: TupleRow) -> GroupKey:
         return row[: self._width] if self._as_read else group_of(row, self._tellers)
@@ -250,15 +238,8 @@ class _Cells:
         added: tuple[str | None, Decimal | None, Any],
     ) -> None:
         currency, amount, deals = added
-        key = group, measure, category
-        cell = self.tally.cells.get(key)
-        if cell is None:
-            cell = self.tally.cells[key] = Cell()
-        cell.deals += int(deals)
-        if currency is None:
-            self.lack_amounts = True
-        elif amount is not None:
-            before = cell.amounts.get(currency)
-            cell.amounts[currency] = amount if before is None else before + amount
+        money = None if currency is None or amount is None else Money(amount, currency)
+        self.tally.add((group, measure, category), money, int(deals))
+        self.lack_amounts |= currency is None
         if measure == "claimed":
             self.tally.deals += int(deals)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterator
+from itertools import product
 from random import Random
 from typing import Any
 
@@ -15,11 +16,12 @@ from psycopg.sql import SQL, Identifier
 from pydantic import SecretStr
 
 from api.door import Door
-from api.graphql import row_answers
+from api.graphql import forecasts, row_answers
 from api.graphql.executor import executed_by
 from api.graphql.schema import schema
 from api.http.encoding import json_bytes
 from ledger.config import Settings
+from ledger.domain.events import Draft
 from ledger.store.embedded import EmbeddedServer
 from ledger.store.ledger import Ledger
 from projections.rebuild import rebuild
@@ -53,9 +55,29 @@ def door(server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> It
         )
         with Ledger.open(chosen) as ledger:
             bi_book.write(ledger)
+            ledger.import_events(list(_calls()), strict=True)
             rebuild(url)
             yield Door(ledger.database, chosen)
         connection.execute(SQL("DROP DATABASE fast WITH (FORCE)"))
+
+
+def _calls() -> Iterator[Draft]:
+    for rep, (category, currency) in enumerate(product(("commit", "best_case"), ("USD", "CHF"))):
+        of = {"period": "2027-Q1", "person": f"rep{rep}", "category": category}
+        amount = {"amount": "1234.565", "currency": currency}
+        yield bi_book.draft(
+            "period:2027-Q1", bi_book.said("forecast-called", amount=amount, **of), 40
+        )
+        if rep % 2:
+            haircut = {
+                "haircut_percent": 13,
+                "expires_at": "2026-12-31T00:00:00Z",
+                "adjuster": "mia",
+                "reason": "as ever",
+            }
+            yield bi_book.draft(
+                "period:2027-Q1", bi_book.said("forecast-adjusted", **haircut, **of), 41
+            )
 
 
 class _Asker:
@@ -104,6 +126,34 @@ class _Asker:
         fragment = f"fragment Cells on {kind} {{ {fields} }}" if "...Cells" in shown else ""
         return f"{{ {name}({', '.join(arguments)}) {{ {' '.join(parts)} }} }} {fragment}"
 
+    def forecast(self) -> str:
+        dimensions = self.chance.sample(
+            ["owner", "manager", "team", "stage", "gate", "category", "currency", "segment"],
+            self.chance.choice([0, 1, 1, 2, 3]),
+        )
+        by_currency = " byCurrency { currency amount }" if self.chance.random() < 0.15 else ""
+        parts = ["measure", "category", "amount", "deals", "n: deals", "x: amount", "__typename"]
+        chosen = self.chance.sample(parts, self.chance.randint(1, len(parts)))
+        cells = f"cells {{ {' '.join(chosen)}{by_currency} }}"
+        key = self.chance.choice(
+            ["key { dimension value }", "key { v: value }", "k: key { ... on GroupKey { value } }",
+             "key { value again: value }", "key @skip(if: true) { value }", ""]
+        )  # fmt: skip
+        within = [cells, key]
+        self.chance.shuffle(within)
+        groups = f"groups {{ {' '.join(within)} }}"
+        beside = self.chance.sample(
+            ["cells { measure category amount deals }", f"more: groups {{ {cells} }}", "currency",
+             "unconverted { amount currency }", "groups { __typename }"],
+            self.chance.randint(0, 2),
+        )  # fmt: skip
+        period = self.chance.choice(["2026", "2027-Q1", "2027-Q1", "2027", "2026-04"])
+        asked = f'period: "{period}", groupBy: {orjson.dumps(dimensions).decode()}'
+        return (
+            f"{{ snapshot({self.chance.choice(BASES)}) {{ forecast({asked}) {{ "
+            f"{' '.join([groups, *beside])} }} }} }}"
+        )
+
 
 async def told(executed: Any, door: Door, question: str) -> tuple[bytes, bytes]:
     """The data and the errors as they are sent."""
@@ -142,6 +192,36 @@ def test_flat_rows_are_told_as_graphql_core_tells_them(
     # All ways are gone: written by the database, made in the thread, and given back.
     assert min(by[each] for each in ("by the database", "in the thread", "with rows")) > 15, by
     assert by["not by the database"] > 1, by
+
+
+def test_groups_of_a_forecast_are_told_as_graphql_core_tells_them(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asker, by = _Asker(13), Counter[str]()
+    spelt_groups = forecasts._Cells.spelt_groups
+
+    def spelt(*arguments: Any) -> bytes:
+        by["asked to spell"] += 1
+        groups = spelt_groups(*arguments)
+        by["spelt"] += 1
+        return groups
+
+    monkeypatch.setattr(forecasts._Cells, "spelt_groups", spelt)
+
+    async def ask() -> None:
+        for _ in range(QUESTIONS):
+            question = asker.forecast()
+            stock = await told(STOCK, door, question)
+            assert await told(FAST, door, question) == stock, question
+            by["with calls"] += b'"measure":"adjusted"' in stock[0]
+            by["with groups"] += b'"groups":[{' in stock[0]
+            assert stock[1] == b"[]", stock
+
+    asyncio.run(ask())
+    assert (
+        min(by["spelt"], by["with groups"], by["with calls"], by["asked to spell"] - by["spelt"])
+        > 15
+    ), by
 
 
 EVENT = "{ position eventId type occurredAt knownAt recordedAt witnessed actor source summary }"

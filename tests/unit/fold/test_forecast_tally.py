@@ -21,13 +21,13 @@ from projections.fold.settings import LedgerSettings
 from projections.forecast import (
     Directory,
     Forecast,
-    Tally,
     check_group_by,
     counts_in,
     tally_calls,
     tally_deals,
 )
 from projections.qualified import BookDeal, Judge
+from projections.tally import Tally
 from tests.unit.domain.builders import Log, basis_of, money, opened, payload, spelled
 
 CALENDAR = FiscalCalendar()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ledger.domain.money import Money
 from projections.fold.people import Chart, Cycle, Person, chart_of, people_at
-from projections.forecast import Cell
+from projections.tally import Cell
 from projections.team import Sums, roll_up
 from tests.unit.domain.builders import Log, payload, spelled
 

@@ -1,0 +1,70 @@
+"""Rows of accounts in the reporting currency, in whole numbers all the way.
+
+Law: what is told of a row is what `Forecast.amount` says of the same sums: exact amounts at the
+rates of the basis, added and rounded once, half-even. What has no rate is in no amount. A rate is a
+decimal, so with enough zeros it is a whole number as the amounts are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from itertools import repeat
+from operator import add, mul
+
+from ledger.domain.money import minor_units
+from projections.tables.accounts import DECIMALS, LINES, Line, Row
+
+_WIDTH = len(LINES)
+_NOTHING: Row = [0] * _WIDTH
+
+
+class Conversion:
+    """Tells rows in a currency.
+
+    Args:
+        to: the reporting currency; None while there is none, and then amounts are 0.
+        rates: the factor to it, by currency.
+    """
+
+    def __init__(self, to: str | None, rates: Mapping[str, Decimal]) -> None:
+        self._told = to is not None
+        self._decimals = 0 if to is None else minor_units(to)
+        zeros = max((-int(rate.as_tuple().exponent) for rate in rates.values()), default=0)
+        zeros = max(zeros, 0)
+        self._factors: dict[str | None, int] = {
+            currency: int(rate.scaleb(zeros)) for currency, rate in rates.items()
+        }
+        self._minor_unit = 10 ** (DECIMALS + zeros - self._decimals)
+        self._half = self._minor_unit // 2
+
+    def told(self, by_currency: Mapping[str | None, Row]) -> Iterator[tuple[Line, str, int]]:
+        """The lines in which deals are left: (line, amount, deals).
+
+        Args:
+            by_currency: rows, by the currency of their amounts.
+        """
+        totals, counts = _NOTHING, _NOTHING
+        for currency, row in by_currency.items():
+            counts = [*map(add, counts, row[_WIDTH:])]
+            factor = self._factors.get(currency)
+            if factor is not None:
+                totals = [*map(add, totals, map(mul, row[:_WIDTH], repeat(factor)))]
+        for line, total, deals in zip(LINES, totals, counts, strict=True):
+            if deals:
+                yield line, self._spelt(total), deals
+
+    def _spelt(self, total: int) -> str:
+        """An exact amount, rounded once."""
+        if not self._told:
+            return "0"
+        whole, rest = divmod(total, self._minor_unit)
+        if rest >= self._half and (rest > self._half or whole & 1):
+            whole += 1
+        decimals = self._decimals
+        if not decimals:
+            return str(whole)
+        digits = str(whole)
+        if whole < 0 or len(digits) <= decimals:
+            digits = f"{whole:0{decimals + 1 + (whole < 0)}d}"
+        return f"{digits[:-decimals]}.{digits[-decimals:]}"
