@@ -27,6 +27,7 @@ COMPILED = (
     "projections/fold/known_then.py",
     "projections/fold/qualification.py",
     "projections/fold/states.py",
+    "projections/fold/sums.py",
     "projections/fold/verdict.py",
     "projections/fold/walk.py",
 )

@@ -13,6 +13,7 @@ from itertools import repeat
 from operator import add, mul
 
 from ledger.domain.money import minor_units
+from projections.fold.sums import spelt
 from projections.tables.accounts import DECIMALS, LINES, Line, Row
 
 _WIDTH = len(LINES)
@@ -28,15 +29,12 @@ class Conversion:
     """
 
     def __init__(self, to: str | None, rates: Mapping[str, Decimal]) -> None:
-        self._told = to is not None
-        self._decimals = 0 if to is None else minor_units(to)
         zeros = max((-int(rate.as_tuple().exponent) for rate in rates.values()), default=0)
         zeros = max(zeros, 0)
         self._factors: dict[str | None, int] = {
             currency: int(rate.scaleb(zeros)) for currency, rate in rates.items()
         }
-        self._minor_unit = 10 ** (DECIMALS + zeros - self._decimals)
-        self._half = self._minor_unit // 2
+        self._telling = telling(to, DECIMALS + zeros)
 
     def told(self, by_currency: Mapping[str | None, Row]) -> Iterator[tuple[Line, str, int]]:
         """The lines in which deals are left: (line, amount, deals).
@@ -52,19 +50,17 @@ class Conversion:
                 totals = [*map(add, totals, map(mul, row[:_WIDTH], repeat(factor)))]
         for line, total, deals in zip(LINES, totals, counts, strict=True):
             if deals:
-                yield line, self._spelt(total), deals
+                yield line, spelt(total, *self._telling), deals
 
-    def _spelt(self, total: int) -> str:
-        """An exact amount, rounded once."""
-        if not self._told:
-            return "0"
-        whole, rest = divmod(total, self._minor_unit)
-        if rest >= self._half and (rest > self._half or whole & 1):
-            whole += 1
-        decimals = self._decimals
-        if not decimals:
-            return str(whole)
-        digits = str(whole)
-        if whole < 0 or len(digits) <= decimals:
-            digits = f"{whole:0{decimals + 1 + (whole < 0)}d}"
-        return f"{digits[:-decimals]}.{digits[-decimals:]}"
+
+def telling(to: str | None, decimals: int) -> tuple[int, int]:
+    """The unit and the places by which exact amounts are told; see `spelt`.
+
+    Args:
+        to: the reporting currency; None while there is none, and then amounts are 0.
+        decimals: of the amounts, which are whole numbers of the last one.
+    """
+    if to is None:
+        return 0, 0
+    places = minor_units(to)
+    return 10 ** (decimals - places), places

@@ -24,7 +24,9 @@ Connections: TypeAlias = Callable[[], AbstractContextManager[Connection[Any]]]
 
 LEADER_LOCK = 0x716C6C656164  # "qllead"
 REBUILD_LOCK = 0x716C6275696C  # "qlbuil"
-"""Session advisory locks: who projects onto the live side, who rebuilds beside it."""
+INDEXING_LOCK = 0x716C696E6478  # "qlindx"
+"""Session advisory locks: who projects onto the live side, who rebuilds beside it, and who makes
+indexes for that."""
 
 PROJECTED_CHANNEL: LiteralString = "qledger_projected"
 """Notified when the live side has moved; a hint that nobody may rely on."""

@@ -16,7 +16,9 @@ that side ceased to be live is waited for, since TRUNCATE does not keep old rows
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from typing import Any, LiteralString, NamedTuple
 
 import psycopg
@@ -31,7 +33,7 @@ from projections.fold.deal_history import DealHistory
 from projections.histories import Fold
 from projections.parallel import EVENTS_PER_WORKER_MIN
 from projections.parts import Job, Workers, load_parts
-from projections.position import PROJECTED_CHANNEL, REBUILD_LOCK
+from projections.position import INDEXING_LOCK, PROJECTED_CHANNEL, REBUILD_LOCK
 from projections.projector import Projector, note_known
 from projections.reader import LogReader, StreamRange, category_range
 from projections.runner import Advance
@@ -49,6 +51,7 @@ COMPILED = not str(walk.__file__).endswith(".py")
 """Whether the fold runs compiled to C."""
 
 _ALONE: LiteralString = "SELECT pg_try_advisory_lock(%s)"
+_NO_LONGER_ALONE: LiteralString = "SELECT pg_advisory_unlock(%s)"
 _SIDES: LiteralString = """
 SELECT side, live, position, rules, zone, ready,
        (SELECT count(*) FROM qledger.rebuild_part AS part WHERE part.side = p.side)
@@ -74,7 +77,10 @@ TRUNCATE {side}.deal_state, {side}.forecast_entry, {side}.forecast_opening
 """
 _GIVE_WAY: LiteralString = "SET LOCAL lock_timeout = '1s'"
 _UNINDEX: LiteralString = "SELECT qledger.unindex_side(%s)"
-_INDEX: LiteralString = "SELECT qledger.index_side(%s)"
+_INDEX_ENTRIES: LiteralString = "SELECT qledger.index_entries(%s)"
+_INDEX_STATES: LiteralString = "SELECT qledger.index_states(%s)"
+_ALONE_BESIDE: LiteralString = "SELECT pg_advisory_lock(%s)"
+_WATCHED: LiteralString = "SET client_connection_check_interval = '1s'"
 _BEGIN: LiteralString = """
 UPDATE qledger.projection SET position = %(horizon)s, rules = %(rules)s, zone = %(zone)s,
     ready = false, halted_at = NULL, halted_because = NULL, projected_at = clock_timestamp()
@@ -145,12 +151,16 @@ def rebuild(
                 "rebuild-runs", "another process rebuilds the read models",
                 hint="qledger status shows how far it is",
             )  # fmt: skip
-        work = _Rebuild(connection, conninfo, fold, advance)
-        resumed = work.plan(verify=verify)
-        events = work.load(workers)
-        work.finish(verify=verify)
-        position = work.swap()
-        return Rebuilt(work.side, position, events, resumed, verify)
+        try:
+            work = _Rebuild(connection, conninfo, fold, advance)
+            resumed = work.plan(verify=verify)
+            events = work.load(workers)
+            work.finish(verify=verify)
+            position = work.swap()
+            return Rebuilt(work.side, position, events, resumed, verify)
+        finally:  # at once: the session may end a little after its connection
+            with suppress(psycopg.Error):
+                connection.execute(_NO_LONGER_ALONE, [REBUILD_LOCK])
 
 
 def _readers_busy() -> Unavailable:
@@ -283,14 +293,34 @@ class _Rebuild:
     def finish(self, *, verify: bool) -> None:
         """Index the new side, bring it to where the live one is, compare the two."""
         note_known(self._connection, 0, self._job.horizon)
-        self._advance("Making indexes", 0, 1)
-        self._connection.execute(_INDEX, [self.side])
-        self._advance("Making indexes", 1, 1)
-        for (recorded_at,) in self._connection.execute(_RECORDED).fetchall():
-            self._roll(recorded_at)
+        self._advance("Making indexes", 0, 2)
+        with self._states_indexed():
+            self._connection.execute(_INDEX_ENTRIES, [self.side])
+            self._advance("Making indexes", 1, 2)
+            for (recorded_at,) in self._connection.execute(_RECORDED).fetchall():
+                self._roll(recorded_at)
+        self._advance("Making indexes", 2, 2)
         self._catch_up()
         if verify:
             self._verify()
+
+    @contextmanager
+    def _states_indexed(self) -> Iterator[None]:
+        """Index the states meanwhile, on another core; all of them are when this ends.
+
+        The session ends soon after this process does, and never is there a second one.
+        """
+        with sessions.owning(self._conninfo) as connection, ThreadPoolExecutor(1) as beside:
+            connection.execute(_WATCHED)
+            connection.execute(_ALONE_BESIDE, [INDEXING_LOCK])
+            indexing = beside.submit(connection.execute, _INDEX_STATES, [self.side])
+            try:
+                yield
+                indexing.result()
+            except BaseException:
+                with suppress(psycopg.Error):
+                    connection.cancel_safe()
+                raise
 
     def _roll(self, until: Instant) -> None:
         due = openings.months_due(self._connection, self.side, until)

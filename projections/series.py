@@ -13,10 +13,9 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, timedelta
-from decimal import Decimal
 from enum import StrEnum
-from itertools import groupby, pairwise
-from typing import Any, NamedTuple
+from itertools import compress, groupby, pairwise
+from typing import Any, NamedTuple, TypeAlias
 
 from ledger.domain.calendar import FiscalCalendar
 from ledger.domain.errors import InvalidInput
@@ -38,9 +37,10 @@ from projections.forecast import (
 )
 from projections.lines import Lines
 from projections.tables.columns import Shape, Teller, group_of
+from projections.tables.daily import Line, first_balance, steps_by_day, told_by_accounts
 from projections.tables.serving import Tables
 from projections.tables.spans import Steps, steps_along
-from projections.tally import Cell, CellKey
+from projections.tally import Cell, CellKey, GroupKey
 
 
 class Every(StrEnum):
@@ -251,46 +251,61 @@ def _add_from_tables(
         for start, _end in _runs(part.directories, id)
     ]
     end = part.start + len(part.points)
-    known_at = None if asked.axis is Axis.AS_KNOWN_THEN else part.points[0].basis.known_at
+    for measure, steps in _steps(tables, part, measures, asked.axis, shape):
+        for group, points, amounts, deals in _by_group(steps, ages):
+            key = group, measure, steps.category
+            at = [part.start + point for point in points] if part.start else points
+            lines.add(key, steps.currency, at, amounts, deals)
+        if end < lines.length:  # what the next period's forecast is, is told anew
+            key = group_of(steps.row, ages[-1][1]), measure, steps.category
+            lines.add(key, steps.currency, [end], [-sum(steps.amounts)], [-sum(steps.deals)])
+
+
+def _steps(
+    tables: Tables, part: _Part, measures: Sequence[str], axis: Axis, shape: Shape
+) -> Iterator[tuple[str, Steps]]:
+    """By measure what comes in and goes out: from the journal, where it tells the groups."""
+    period = part.points[0].period
     instants = [point.basis.valid_at for point in part.points]
+    if axis is Axis.AS_KNOWN_THEN and told_by_accounts(shape):
+        line = Line(period, instants, part.points[0].settings.calendar.time_zone)
+        opened = first_balance(tables, line)
+        for measure in measures:
+            for steps in steps_by_day(tables, line, opened, measure, shape):
+                yield measure, steps
+        return
+    known_at = None if axis is Axis.AS_KNOWN_THEN else part.points[0].basis.known_at
     for measure in measures:
-        for steps in steps_along(tables, part.points[0].period, instants, known_at, measure, shape):
-            for group, point, amount, deals in _by_group(steps, ages):
-                key = group, measure, steps.category
-                lines.add(key, part.start + point, steps.currency, amount, deals)
-            if end < lines.length:  # what the next period's forecast is, is told anew
-                group = group_of(steps.row, ages[-1][1])
-                amount, deals = sum(steps.amounts, Decimal(0)), sum(steps.deals)
-                key = group, measure, steps.category
-                lines.add(key, end, steps.currency, -amount, -deals)
+        for steps in steps_along(tables, period, instants, known_at, measure, shape):
+            yield measure, steps
 
 
-def _by_group(
-    steps: Steps, ages: Sequence[tuple[int, list[Teller]]]
-) -> Iterator[tuple[tuple[str | None, ...], int, Decimal, int]]:
-    """What changes in which group at which point: a group that changes takes along what it has.
+_Changes: TypeAlias = tuple[GroupKey, Sequence[int], Sequence[int], Sequence[int]]
+"""A group, points, amounts and deals."""
+
+
+def _by_group(steps: Steps, ages: Sequence[tuple[int, list[Teller]]]) -> Iterator[_Changes]:
+    """What changes in which group at which points: a group that changes takes along what it has.
 
     Args:
         steps: of deals that are alike.
         ages: from which point on which tellers tell the group.
     """
     first = group_of(steps.row, ages[0][1])
-    if len(ages) == 1:
-        yield from zip(
-            [first] * len(steps.points), steps.points, steps.amounts, steps.deals, strict=True
-        )
-        return
     groups = [(start, group_of(steps.row, tellers)) for start, tellers in ages]
+    if all(group == first for _start, group in groups):
+        yield first, steps.points, steps.amounts, steps.deals
+        return
     starts = [start for start, _group in groups]
     for point, amount, deals in zip(steps.points, steps.amounts, steps.deals, strict=True):
-        yield groups[bisect_right(starts, point) - 1][1], point, amount, deals
+        yield groups[bisect_right(starts, point) - 1][1], [point], [amount], [deals]
     for (_start, before), (start, after) in pairwise(groups):
         if before != after:
-            so_far = bisect_right(steps.points, start - 1)
-            amount = sum(steps.amounts[:so_far], Decimal(0))
-            deals = sum(steps.deals[:so_far])
-            yield before, start, -amount, -deals
-            yield after, start, amount, deals
+            so_far = [point < start for point in steps.points]
+            amount = sum(compress(steps.amounts, so_far))
+            deals = sum(compress(steps.deals, so_far))
+            yield before, [start], [-amount], [-deals]
+            yield after, [start], [amount], [deals]
 
 
 def _add_calls(lines: Lines, book: Book, points: Sequence[Point], asked: _Asked) -> None:

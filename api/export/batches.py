@@ -2,7 +2,8 @@
 
 Law: the batches of a question are the same however they are made: from the tables, whose lines are
 parsed without an object a cell, or from the fold. All but the last hold `ROWS_PER_BATCH` rows, and
-no more than two are in memory.
+no more than two are in memory, with the lines of about as many rows that were read ahead: the
+database goes on while what it said is parsed and written.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 from pyarrow import csv
 
+from api.export.ahead import taken_ahead
 from projections.book import Book, MadeFrom
 from projections.rows.asking import Question, rows
 from projections.rows.definition import BASIS_COLUMNS, Column, Kind, Source, Table, basis_cells
@@ -22,6 +24,7 @@ from projections.rows.served import copied_from_tables
 
 ROWS_PER_BATCH = 16_384
 _LINES_PER_PARSE = 4_096
+_PARSES_AHEAD = 3
 _ROWS_PER_STEP = 1_024
 
 _TEXT: Mapping[Kind, pa.DataType] = {
@@ -107,8 +110,9 @@ def with_batches(
         names = [column.name for column in read]
         with copied_from_tables(book, question.given, names) as lines:
             if lines is not None:
-                found = _parsed(lines, text_schema(read), columns, _constants(book))
-                work(Batches(columns, schema, _even(found), MadeFrom.TABLES))
+                with taken_ahead(_joined(lines), _PARSES_AHEAD) as parts:
+                    found = _parsed(parts, text_schema(read), columns, _constants(book))
+                    work(Batches(columns, schema, _even(found), MadeFrom.TABLES))
                 return
     with closing(rows(book, question, [column.name for column in columns])) as cells:
         found = _made(cells, question, schema)
@@ -125,8 +129,25 @@ def _constants(book: Book) -> Mapping[str, Any]:
     return dict(zip(_BASIS, basis_cells(book.basis), strict=True))
 
 
+class _Lines(NamedTuple):
+    """Some lines of CSV.
+
+    Args:
+        number: how many.
+        text: all of them.
+    """
+
+    number: int
+    text: bytes
+
+
+def _joined(lines: Iterator[memoryview]) -> Iterator[_Lines]:
+    while taken := list(islice(lines, _LINES_PER_PARSE)):
+        yield _Lines(len(taken), b"".join(taken))
+
+
 def _parsed(
-    lines: Iterator[memoryview],
+    parts: Iterator[_Lines],
     read: pa.Schema,
     columns: Sequence[Column],
     constants: Mapping[str, Any],
@@ -142,14 +163,13 @@ def _parsed(
         quoted_strings_can_be_null=False,
     )
     schema = text_schema(columns)
-    while taken := list(islice(lines, _LINES_PER_PARSE)):
-        source = pa.BufferReader(b"".join(taken))
-        table = csv.read_csv(source, reading, parsing, converting).combine_chunks()
-        assert table.num_rows == len(taken), "a row was lost"  # noqa: S101
+    for number, text in parts:
+        table = csv.read_csv(pa.BufferReader(text), reading, parsing, converting).combine_chunks()
+        assert table.num_rows == number, "a row was lost"  # noqa: S101
         arrays = []
         for column, field in zip(columns, schema, strict=True):
             if column.name in constants:
-                arrays.append(pa.repeat(pa.scalar(constants[column.name], field.type), len(taken)))
+                arrays.append(pa.repeat(pa.scalar(constants[column.name], field.type), number))
                 continue
             found = table.column(column.exact or column.name).chunk(0)
             arrays.append(found if column.exact is None else found.cast(field.type))

@@ -10,7 +10,7 @@ basis).
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, BinaryIO, Protocol
 
@@ -23,7 +23,7 @@ from api.export.batches import Batches, typed, typed_schema
 from ledger.domain.basis import Basis
 from ledger.domain.errors import InvalidInput
 from projections.rows.asking import Question
-from projections.rows.definition import Kind
+from projections.rows.definition import Column, Kind
 
 SHEET_ROWS_MAX = 1_048_575
 """What a spreadsheet holds besides the head."""
@@ -69,9 +69,20 @@ def write_arrow(question: Question, basis: Basis, rows: Batches, sink: BinaryIO)
 def write_parquet(question: Question, basis: Basis, rows: Batches, sink: BinaryIO) -> None:
     """A Parquet file, compressed, a row group a batch."""
     schema = typed_schema(rows.columns).with_metadata(metadata(question, basis))
-    with parquet.ParquetWriter(sink, schema, compression="zstd") as writer:
+    told_again = _told_again(question, rows.columns)
+    with parquet.ParquetWriter(
+        sink, schema, compression="zstd", use_dictionary=told_again
+    ) as writer:
         for batch in rows.batches:
             writer.write_batch(typed(batch, schema))
+
+
+def _told_again(question: Question, columns: Sequence[Column]) -> list[str]:
+    """The columns whose cells come again: a dictionary of the others would be as long as they."""
+    key = question.table.key
+    alone = {column.exact for column in question.table.columns}
+    alone |= set(key) if len(key) == 1 else set()
+    return [each.name for each in columns if not each.role.is_measure and each.name not in alone]
 
 
 def write_xlsx(question: Question, basis: Basis, rows: Batches, sink: BinaryIO) -> None:

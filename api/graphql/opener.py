@@ -20,6 +20,7 @@ from ledger.domain.basis import Basis
 from ledger.domain.errors import QledgerError
 from projections.book import Book
 from projections.journey import gates_as_dict
+from projections.versions import versions_at
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -50,6 +51,7 @@ class Opener:
         self._before: Book | None = None
         self._questions: DataLoader[Question, Any] = DataLoader(load_fn=self._answered, cache=False)
         self._instants: DataLoader[str, str] = DataLoader(load_fn=self._resolved)
+        self._versions: DataLoader[str, int | None] = DataLoader(load_fn=self._counted)
         self._journeys: DataLoader[Journey, dict[str, Any]] = DataLoader(load_fn=self._folded)
 
     async def ask(self, question: Callable[[Book], T]) -> T:
@@ -65,6 +67,10 @@ class Opener:
         """See `projections.journey.gates_as_dict`."""
         return await self._journeys.load(journey)
 
+    async def version(self, stream: str) -> int | None:
+        """See `projections.versions.versions_at`."""
+        return await self._versions.load(stream)
+
     async def instant(self, spelt: str) -> str:
         """A time to look ahead to, as an instant.
 
@@ -78,6 +84,10 @@ class Opener:
             return self._door.instant(each, self.basis)
 
         return await run_in_threadpool(_each, instant, spelt)
+
+    async def _counted(self, streams: list[str]) -> list[int | None]:
+        found = await self.ask(lambda book: versions_at(book, streams))
+        return [found[stream] for stream in streams]
 
     async def _folded(self, wanted: list[Journey]) -> list[dict[str, Any] | QledgerError]:
         return await self.ask(lambda book: _each(partial(_journey, book), wanted))
@@ -104,5 +114,5 @@ def _each(answer: Callable[[K], T], asked: list[K]) -> list[T | QledgerError]:
         try:
             found.append(answer(each))
         except QledgerError as error:
-            found.append(error)
+            found.append(error.with_traceback(None))  # else it keeps what it went through
     return found

@@ -57,11 +57,12 @@ _SERVER_OPTIONS = {
     "full_page_writes": "on",
     "timezone": "UTC",
     "log_timezone": "UTC",
-    "shared_buffers": "256MB",
     "max_wal_size": "2GB",
     "max_connections": "200",
     "jit": "off",
 }
+_CGROUP_MEMORY_MAX = Path("/sys/fs/cgroup/memory.max")
+_SHARED_MB_MIN, _SHARED_MB_MAX = 256, 2_048
 
 
 class Owner(NamedTuple):
@@ -276,7 +277,11 @@ class _Server:
     def _start(self) -> None:
         # A pid file that names a living stranger (ids are reused) would stop PostgreSQL; with no
         # process of ours left it says nothing any more.
-        options = {**_SERVER_OPTIONS, "unix_socket_directories": str(self._socket_directory())}
+        options = {
+            **_SERVER_OPTIONS,
+            "shared_buffers": f"{_shared_mb()}MB",
+            "unix_socket_directories": str(self._socket_directory()),
+        }
         stale = self._pid_file()
         if stale is not None and psutil.pid_exists(stale[0]):
             (self.cluster / "postmaster.pid").unlink()
@@ -327,6 +332,17 @@ class _Server:
 
 
 # --- places and users ----------------------------------------------------------------------------
+
+
+def _shared_mb() -> int:
+    """How much memory the server may keep of the tables: an eighth of what there is, within bounds.
+
+    It takes what it comes to use. A page that it does not keep costs it four times as much.
+    """
+    there_is = psutil.virtual_memory().total
+    with suppress(OSError, ValueError):  # none, or "max"
+        there_is = min(there_is, int(_CGROUP_MEMORY_MAX.read_text()))
+    return int(min(max(there_is // (8 * 2**20), _SHARED_MB_MIN), _SHARED_MB_MAX))
 
 
 def _made(home: Path) -> Path:

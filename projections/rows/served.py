@@ -25,14 +25,27 @@ from projections.tables.stabbing import Point
 
 ROWS_PER_BATCH = 2_000
 FEW_ROWS = 300
+SPANS_PER_ROW = 50
+"""How many spans may be passed by for each row that is read; a deal has about half as many."""
+
+ROWS_PER_PAGE_ROW = 2
+"""In a book of so many rows for each of a page, a page is read in the order of deals."""
+
 _MONTH = timedelta(days=31)
 MONTHS_MAX = 240
 """For days further apart, the whole book is looked through."""
 
 SESSION: LiteralString = """
-    SET LOCAL jit = off; SET LOCAL work_mem = '64MB'; SET LOCAL datestyle = 'ISO, YMD'
+    SET LOCAL jit = off; SET LOCAL work_mem = '64MB'; SET LOCAL datestyle = 'ISO, YMD';
+    SET LOCAL enable_memoize = off
 """
-"""A book is sorted in memory; compiling a statement takes as long as running it."""
+"""A book is sorted in memory; compiling a statement takes as long as running it, and remembering
+what an amount comes to takes longer than working it out."""
+
+_UNSORTED: LiteralString = """
+    SET LOCAL enable_sort = off; SET LOCAL max_parallel_workers_per_gather = 0
+"""
+"""What is read in order is told while it is read."""
 
 _COPYING: LiteralString = "SET LOCAL statement_timeout = '15min'"
 """A copy lasts as long as whoever reads it; that they read at all is watched at the door."""
@@ -43,19 +56,18 @@ _HALF_EVEN: LiteralString = """
 """
 _REPORTING: LiteralString = _HALF_EVEN.replace("{x}", "units.claimed")
 _WEIGHTED: LiteralString = _HALF_EVEN.replace("{x}", "units.weighted")
-_SHARED: LiteralString = """
-    CASE WHEN shared.dimensions IS NULL THEN s.dimensions
-        WHEN s.dimensions IS NULL THEN shared.dimensions
-        ELSE shared.dimensions || s.dimensions END
-"""
+_MANAGER: LiteralString = "(%(managers)s::jsonb ->> s.owner)"
+_TEAM: LiteralString = "(%(teams)s::jsonb ->> s.owner)"
+_OF_ACCOUNT: LiteralString = "(%(account_dimensions)s::jsonb -> s.account)"
+_SHARED: LiteralString = f"coalesce({_OF_ACCOUNT} || s.dimensions, s.dimensions, {_OF_ACCOUNT})"
 
 CELLS: Final[Mapping[str, LiteralString]] = {
     "deal": "s.deal",
     "deal_name": "s.name",
     "account": "s.account",
     "owner": "s.owner",
-    "manager": "person.manager",
-    "team": "person.team",
+    "manager": _MANAGER,
+    "team": _TEAM,
     "category": "s.category",
     "outcome": "s.outcome",
     "counts_on": "s.counts_on::text",
@@ -88,8 +100,8 @@ _CONDITIONS: Final[Mapping[str, LiteralString]] = {
     "deal": "s.deal = %(deal)s",
     "account": "s.account = %(account)s",
     "owner": "s.owner = %(owner)s",
-    "manager": "person.manager = %(manager)s",
-    "team": "person.team = %(team)s",
+    "manager": f"{_MANAGER} = %(manager)s",
+    "team": f"{_TEAM} = %(team)s",
     "category": "s.category = %(category)s",
     "outcome": "s.outcome = %(outcome)s",
     "period": "s.counts_on BETWEEN %(first_day)s AND %(last_day)s",
@@ -106,15 +118,12 @@ _CONDITIONS: Final[Mapping[str, LiteralString]] = {
 """What each filter leaves in."""
 
 _JOINS: Final[Mapping[LiteralString, LiteralString]] = {
-    "person.": """
-        LEFT JOIN unnest(%(people)s::text[], %(managers)s::text[], %(teams)s::text[])
-            AS person (person, manager, team) ON person.person = s.owner
-    """,
     "money.": f"""
-        LEFT JOIN unnest(%(currencies)s::text[], %(rates)s::numeric[]) AS rate (currency, rate)
-            ON rate.currency = s.currency
-        CROSS JOIN LATERAL (SELECT s.amount * rate.rate * %(units)s::numeric AS claimed,
-            s.amount * rate.rate * %(units)s::numeric * s.weight_percent * 0.01 AS weighted OFFSET 0
+        CROSS JOIN LATERAL (SELECT s.amount * (%(rates)s::jsonb ->> s.currency)::numeric
+            * %(units)s::numeric AS claimed OFFSET 0
+        ) AS converted
+        CROSS JOIN LATERAL (SELECT converted.claimed,
+            converted.claimed * s.weight_percent * 0.01 AS weighted OFFSET 0
         ) AS units
         CROSS JOIN LATERAL (
             SELECT {_REPORTING} AS claimed, {_WEIGHTED} AS weighted OFFSET 0
@@ -130,16 +139,16 @@ _JOINS: Final[Mapping[LiteralString, LiteralString]] = {
             (calendar.month - %(start_month)s + 12) %% 12 AS months_in OFFSET 0
         ) AS month
     """,
-    "shared.": """
-        LEFT JOIN unnest(%(accounts)s::text[], %(account_dimensions)s::jsonb[])
-            AS shared (account, dimensions) ON shared.account = s.account
-    """,
 }
-"""What is joined, where a cell or a condition looks at it."""
+"""What is worked out of a row, where a cell or a condition looks at it. What stands elsewhere is
+looked up in a parameter: a join would take the rows out of their order."""
 
 
 _WHOLE_BOOK: LiteralString = f"""
     SELECT s.* FROM {{side}}.deal_state AS s WHERE {stabbing.HOLDING}
+"""
+_IN_ORDER: LiteralString = f"""
+    SELECT s.* FROM {{side}}.deal_state AS s WHERE {stabbing.IN_ORDER}
 """
 _WITHOUT_A_DAY: LiteralString = f"""
     SELECT s.* FROM {{side}}.deal_state AS s WHERE {stabbing.INCOMPLETE} AND s.counts_on IS NULL
@@ -167,6 +176,17 @@ _IN_MONTHS_TOO: Final[Mapping[LiteralString, LiteralString]] = {
 }
 """Off the diagonal: what holds both it and the point, and what holds the point alone."""
 
+_SPANS: LiteralString = """
+    SELECT greatest(reltuples, 0) FROM pg_class WHERE oid = '{side}.deal_state_in_order'::regclass
+"""
+"""About how many there are on the diagonal."""
+
+_HAS_ROWS: LiteralString = f"""
+    SELECT count(*) = %(rows)s FROM (
+        SELECT FROM {stabbing.MONTHS} {stabbing.AT_ONCE} LIMIT %(rows)s
+    ) AS found
+"""
+
 
 @contextmanager
 def rows_from_tables(
@@ -185,13 +205,15 @@ def rows_from_tables(
         if tables is None:
             yield None
             return
-        asked.narrow(tables, first)
+        asked.prepare(tables, first)
         cells = [CELLS[name] if name in wanted.columns else "NULL" for name in _COLUMNS]
         statement = asked.statement(cells)
-        tables.connection.execute(SESSION)
+        parameters = {**asked.parameters, "first": first}
+        if first is not None:
+            statement += " LIMIT %(first)s"
         with tables.connection.cursor(name="rows") as cursor:
             cursor.itersize = ROWS_PER_BATCH
-            yield iter(cursor.execute(on(tables.side, statement), asked.parameters, binary=True))
+            yield iter(cursor.execute(on(tables.side, statement), parameters, binary=True))
 
 
 @contextmanager
@@ -210,8 +232,7 @@ def copied_from_tables(
         if tables is None:
             yield None
             return
-        asked.narrow(tables)
-        tables.connection.execute(SESSION)
+        asked.prepare(tables)
         tables.connection.execute(_COPYING)
         statement: LiteralString = "COPY (" + asked.statement([CELLS[name] for name in columns])
         statement += ") TO STDOUT (FORMAT csv)"
@@ -251,23 +272,29 @@ class Asked:
         self._add_conversion(book)
         self._add_calendar(book)
         self._whole = self._bounds is None
+        self._in_order = False
         parts = [*(CELLS[name] for name in wanted.columns), *(_CONDITIONS[name] for name in given)]
         self._joins = [join for join in _JOINS if any(join in part for part in parts)]
-        self._add_joins(book)
+        if any("%(managers)s" in part or "%(teams)s" in part for part in parts):
+            self._add_people(book)
+        if any("%(account_dimensions)s" in part for part in parts):
+            self._add_accounts(book)
 
     def _add_conversion(self, book: Book) -> None:
         converter = Converter(book.settings)
         known = {currency for pair in book.settings.rates for currency in pair}
         known |= {converter.currency} if converter.currency is not None else set()
-        rates = {currency: converter.rate(currency) for currency in sorted(known)}
-        rates = {currency: rate for currency, rate in rates.items() if rate is not None}
+        rates = {
+            currency: str(rate)
+            for currency in sorted(known)
+            if (rate := converter.rate(currency)) is not None
+        }
         unit = converter.unit
         self.parameters.update(
             reporting_currency=converter.currency,
             unit=unit,
             units=None if unit is None else 1 / unit,
-            currencies=list(rates),
-            rates=list(rates.values()),
+            rates=_json(rates),
         )
 
     def _add_calendar(self, book: Book) -> None:
@@ -281,44 +308,65 @@ class Asked:
         name, _, value = str(self._given.get("dimension", "")).partition("=")
         self.parameters.update(dimension_name=name.strip(), dimension_value=value.strip())
 
-    def _add_joins(self, book: Book) -> None:
-        if "person." in self._joins:
-            people = list(book.people.values())
-            self.parameters.update(
-                people=[each.person_id for each in people],
-                managers=[each.manager for each in people],
-                teams=[each.team for each in people],
-            )
-        if "shared." in self._joins:
-            accounts = {
-                key: account.dimensions
-                for key, account in book.directory.accounts.items()
-                if account.dimensions
-            }
-            self.parameters.update(
-                accounts=list(accounts),
-                account_dimensions=[orjson.dumps(each).decode() for each in accounts.values()],
-            )
+    def _add_people(self, book: Book) -> None:
+        people = book.people.values()
+        self.parameters.update(
+            managers=_json({each.person_id: each.manager for each in people}),
+            teams=_json({each.person_id: each.team for each in people}),
+        )
 
-    def narrow(self, tables: Tables, first: int | None = None) -> None:
-        """Look through the months in which deals count, where the whole book is asked for.
+    def _add_accounts(self, book: Book) -> None:
+        accounts = book.directory.accounts.items()
+        shared = {key: account.dimensions for key, account in accounts if account.dimensions}
+        self.parameters.update(account_dimensions=_json(shared))
 
-        A few rows are found sooner in the order of deals, from which on reading ends with them.
+    def prepare(self, tables: Tables, first: int | None = None, *, ordered: bool = True) -> None:
+        """Choose how rows are found: in the order of deals, or by the months in which they count.
+
+        In the order of deals reading ends with the page, but passes by those that were not open
+        yet; by months all of the book is found, and nothing else.
 
         Args:
-            tables: those that are to be asked.
+            tables: those that are to be asked, from now on as is best for rows.
             first: how many rows will be read at most; None is all.
+            ordered: whether the order is wanted.
         """
-        few = not self._given and first is not None and first <= FEW_ROWS
-        if few or self._bounds is not None or "deal" in self._given:
+        tables.connection.execute(SESSION)
+        if self._bounds is not None or "deal" in self._given:
             return
+        if ordered and not self._given and self._point.added is None:
+            self._in_order = self._is_read_in_order(tables, first)
+        elif self._given or first is None or first > FEW_ROWS:
+            self._look_in_months(tables)
+        if self._in_order:
+            tables.connection.execute(_UNSORTED)
+
+    def _is_read_in_order(self, tables: Tables, first: int | None) -> bool:
+        """Whether few spans of the book are passed by for each row that is read."""
+        if first is not None and first <= FEW_ROWS:
+            return True
+        spans = int(tables.rows(_SPANS, {})[0][0])
+        if first is not None and spans <= SPANS_PER_ROW * first:
+            return True
+        rows = spans // SPANS_PER_ROW if first is None else ROWS_PER_PAGE_ROW * first
+        return not self._look_in_months(tables) or self._holds(tables, rows)
+
+    def _holds(self, tables: Tables, rows: int) -> bool:
+        """Whether the book has so many rows at the point."""
+        [[many]] = tables.rows(_HAS_ROWS, {**self.parameters, "rows": rows})
+        return bool(many)
+
+    def _look_in_months(self, tables: Tables) -> bool:
+        """Look through the months in which deals count, unless they are too far apart."""
         added = self._point.added
         asked = [_MONTHS_ON_DIAGONAL, *([] if added is None else [_MONTHS_OFF_DIAGONAL[added]])]
         found = [day for each in asked for day in tables.rows(each, {})[0] if day is not None]
-        if found and max(found) - min(found) <= MONTHS_MAX * _MONTH:
-            self._bounds = min(found), max(found)
-            self._point = self._point._replace(months=_months(self._bounds))
-            self.parameters.update(self._point.parameters())
+        if not found or max(found) - min(found) > MONTHS_MAX * _MONTH:
+            return False
+        self._bounds = min(found), max(found)
+        self._point = self._point._replace(months=_months(self._bounds))
+        self.parameters.update(self._point.parameters())
+        return True
 
     def statement(self, cells: Sequence[LiteralString], *, ordered: bool = True) -> LiteralString:
         """The rows with some cells.
@@ -339,11 +387,17 @@ class Asked:
         )  # fmt: skip
 
     def _source(self) -> LiteralString:
+        if self._in_order:
+            return _IN_ORDER
         if self._bounds is None or "deal" in self._given:
             return _WHOLE_BOOK
         added = self._point.added
         found = _IN_MONTHS if added is None else _IN_MONTHS_TOO[added]
         return found + " UNION ALL " + _WITHOUT_A_DAY if self._whole else found
+
+
+def _json(found: Mapping[str, Any]) -> str:
+    return orjson.dumps(found).decode()
 
 
 _BASIS = ("as_of", "basis_known_at", "basis_position", "basis_rules")

@@ -16,7 +16,7 @@ from projections.rows.answering import PageWanted
 from projections.rows.asking import Question
 from projections.rows.deals import DEALS
 from projections.rows.definition import Kind, Source, camel
-from projections.rows.served import CELLS, SESSION, Asked
+from projections.rows.served import CELLS, Asked
 from projections.tables.serving import Tables
 
 INT_MAX = 2**31 - 1
@@ -29,16 +29,26 @@ _EXACT: Final[Mapping[str, LiteralString]] = {
 }
 """The exact number behind each column that is a float."""
 
-_FLOAT: LiteralString = "round(trim_scale({x}), greatest(1, scale(trim_scale({x}))))"
-_PLAIN: LiteralString = "({x} IS NULL OR abs({x}) < 1e12 AND scale(trim_scale({x})) <= 3)"
-"""At most fifteen digits, and none so small that it has an exponent: all spell them alike."""
+_FLOAT: LiteralString = """
+    CASE WHEN {x} IS NULL THEN 'null' WHEN abs({x}) < 1e12 AND scale(trim_scale({x})) <= 3
+        THEN round(trim_scale({x}), greatest(1, scale(trim_scale({x}))))::text END
+"""
+"""At most fifteen digits, and none so small that it has an exponent: all spell them alike. What
+another number comes to is null, and so is the line that it stands in."""
+
+_TEXT: LiteralString = "coalesce(json_scalar({x})::text, 'null')"
+_TEXT_BEFORE_17: LiteralString = "coalesce(to_json({x})::text, 'null')"
+_WITH_JSON_SCALAR = 170_000
+"""It looks up how a type is told once a statement, and `to_json` once a cell."""
+
+_WHOLE_KINDS = frozenset({Kind.INT, Kind.BOOLEAN})
+_WHOLE: LiteralString = "coalesce(({x})::text, 'null')"
 
 _PAGE: LiteralString = """
-    SELECT convert_to(string_agg(row_to_json(cell)::text, E'\\n'), 'UTF8'), count(*),
+    SELECT convert_to(string_agg(found.line, E'\\n'), 'UTF8'), count(*),
         (array_agg(found.key))[1], (array_agg(found.key))[least(count(*), %(first)s)],
-        coalesce(bool_and(found.plain), true)
+        count(found.line) = count(*)
     FROM ({rows} LIMIT %(first)s::bigint + 1) AS found
-    CROSS JOIN LATERAL (SELECT {names}) AS cell
 """
 """One row more than the page, in which a line ends nowhere but between rows. It is in the order of
 the subquery: nothing stands between the two that PostgreSQL could do in another order."""
@@ -110,10 +120,10 @@ def spelt_page(
     with book.tables() as tables:
         if tables is None:
             return None
-        spelling.narrow(tables, page.first)
-        tables.connection.execute(SESSION)
+        spelling.prepare(tables, page.first)
         parameters = {**spelling.parameters, "first": page.first, "of_type": of_type}
-        found = tables.rows(_statement(spelling, names), parameters)[0]
+        statement = _statement(spelling, names, tables.connection.info.server_version)
+        found = tables.rows(statement, parameters)[0]
         lines, count, first, last, plain = found
         total = _count(book, asked, tables) if counted else None
     if not plain:
@@ -126,32 +136,29 @@ def spelt_page(
 
 def _count(book: Book, asked: Question, tables: Tables) -> int:
     counting = Asked(book, asked.given, asked.wanted(()))
-    counting.narrow(tables)
+    counting.prepare(tables, ordered=False)
     statement = _COUNT.replace("{rows}", counting.statement(["s.deal"], ordered=False))
     count: int = tables.rows(statement, counting.parameters)[0][0]
     return count
 
 
-def _statement(spelling: Asked, names: Names) -> LiteralString:
+def _statement(spelling: Asked, names: Names, version: int) -> LiteralString:
+    """The page; a row is put together as one text, in two thirds of the time of a record's JSON."""
+    text = _TEXT if version >= _WITH_JSON_SCALAR else _TEXT_BEFORE_17
     cells: list[LiteralString] = []
-    spelt: list[LiteralString] = []
-    plain: list[LiteralString] = ["true"]
     for _name, column in names:
         field = _TYPENAME if column is None else _FIELDS[column]
-        cells.append(_cell(column) + ' AS "' + field + '"')
-        spelt.append('found."' + field + '"')
-        if column is not None and column in _EXACT:
-            plain.append(_PLAIN.replace("{x}", _EXACT[column]))
-    selected = ["s.deal AS key", "(" + " AND ".join(plain) + ") AS plain", *cells]
-    return _PAGE.replace("{names}", ", ".join(spelt)).replace(
-        "{rows}", spelling.statement(selected)
-    )
+        before: LiteralString = "," if cells else "{"
+        cells.append("'" + before + '"' + field + "\":' || " + _cell(column, text))
+    line = " || ".join(cells) + " || '}' AS line"
+    return _PAGE.replace("{rows}", spelling.statement(["s.deal AS key", line]))
 
 
-def _cell(column: str | None) -> LiteralString:
+def _cell(column: str | None, text: LiteralString) -> LiteralString:
     if column is None:
-        return "%(of_type)s::text"
+        return text.replace("{x}", "%(of_type)s::text")
     if column in _EXACT:
         return _FLOAT.replace("{x}", _EXACT[column])
-    assert DEALS.column(column).kind is not Kind.FLOAT, column  # noqa: S101 - each has an exact one
-    return CELLS[column]
+    kind = DEALS.column(column).kind
+    assert kind is not Kind.FLOAT, column  # noqa: S101 - each has an exact one
+    return (_WHOLE if kind in _WHOLE_KINDS else text).replace("{x}", CELLS[column])

@@ -58,7 +58,8 @@ _UNIT = Decimal(1).scaleb(-DECIMALS)
 _UNITS_A_PERCENT = Decimal(1).scaleb(AMOUNT_DECIMALS_MAX)
 """One percent of an amount is so many times the amount in units: a whole number."""
 
-_JSON_INTEGER_MAX = 2**63 - 1
+JSON_INTEGER_MAX: Final = 2**63 - 1
+"""The largest that all readers of JSON take."""
 
 _K = TypeVar("_K")
 
@@ -125,7 +126,8 @@ class Balance:
             packed: its JSON.
         """
         for owner, currency, row in orjson.loads(packed):
-            add_row(self._rows, (owner, currency), numbers_in(row))
+            numbers = row if type(row) is list else [int(each) for each in row.split()]
+            add_row(self._rows, (owner, currency), numbers)
 
     def post(self, posting: Posting) -> None:
         """Move an amount, in every measure."""
@@ -152,7 +154,7 @@ class Balance:
 
     def packed(self) -> str:
         """As an opening keeps it."""
-        kept = [(*holder, spelt(row)) for holder, row in self._rows.items() if any(row)]
+        kept = [(*holder, _spelt(row)) for holder, row in self._rows.items() if any(row)]
         return orjson.dumps(kept).decode()
 
     def less(self, other: Balance) -> Iterator[tuple[Holder, Account]]:
@@ -184,13 +186,13 @@ def accounts_in(row: Row) -> list[Account]:
     ]
 
 
-def spelt(numbers: list[int]) -> list[int] | str:
-    """Numbers as JSON keeps them: text where they are larger than all readers of JSON take."""
-    if max(numbers) <= _JSON_INTEGER_MAX and min(numbers) >= -_JSON_INTEGER_MAX:
-        return numbers
-    return " ".join(map(str, numbers))
+def units(amount: Decimal) -> int:
+    """An amount as a whole number; exact for amounts of deals, and such by a weight in percent."""
+    return int(amount.scaleb(DECIMALS))
 
 
-def numbers_in(kept: list[int] | str) -> list[int]:
-    """The numbers that are spelt so."""
-    return [int(each) for each in kept.split()] if isinstance(kept, str) else kept
+def _spelt(row: Row) -> Row | str:
+    """A row as JSON keeps it: text where numbers are larger than all readers of JSON take."""
+    if max(row) <= JSON_INTEGER_MAX and min(row) >= -JSON_INTEGER_MAX:
+        return row
+    return " ".join(map(str, row))

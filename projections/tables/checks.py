@@ -3,9 +3,10 @@
 Law: of a deal at most one row holds any (valid, known); its entries are its rows on the diagonal,
 each going on from the one before; the trial balance is zero: the journal is double-entry, what
 enters an account leaves another one or the outside, and so what all entries moved into an account
-is what the deals that stand there hold; every opening is the sum of the entries up to it; and no
-event was known before its block of positions says. All is read in one snapshot, deal by deal, in
-constant memory, and nothing is written.
+is what the deals that stand there hold; every opening is the sum of the entries up to it, and its
+moves are those of the entries since the opening before; and no event was known before its block of
+positions says. All is read in one snapshot, deal by deal, in constant memory, and nothing is
+written.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from psycopg import Connection
 from ledger.domain.times import END_OF_TIME, format_instant
 from projections.fold.states import DealState
 from projections.tables.accounts import Balance
+from projections.tables.moves import MEASURES, Moved, by_day, packed
 from projections.tables.openings import WORK_MEMORY, day_ends
 from projections.tables.sides import Side, on
 from projections.tables.stabbing import FIRST_INSTANT
@@ -71,7 +73,9 @@ _TRIAL_BALANCE: LiteralString = """
 """
 
 _OPENINGS: LiteralString = """
-    SELECT month, at, size, accounts::text FROM {side}.forecast_opening ORDER BY month, at
+    SELECT month, zone, since, at, size, accounts::text,
+        claimed::text, evidenced::text, weighted::text, closed::text
+    FROM {side}.forecast_opening ORDER BY month, at
 """
 
 _KNOWN_BLOCKS: LiteralString = """
@@ -89,7 +93,7 @@ class TableFault(NamedTuple):
 
     Args:
         code: `states-overlap`, `entry-missing`, `entry-differs`, `entries-broken`,
-            `trial-balance`, `opening-differs` or `known-block-differs`.
+            `trial-balance`, `opening-differs`, `moves-differ` or `known-block-differs`.
         where: the deal, the account, the opening or the block.
         message: what differs.
     """
@@ -279,8 +283,9 @@ def _sums_faults(connection: Connection[Any], side: Side) -> Iterator[TableFault
         yield TableFault(
             "trial-balance", account, f"is {amount} and {deals} deals out of balance: it must be 0"
         )
-    for month, kept in groupby(_read(connection, "openings", on(side, _OPENINGS)), itemgetter(0)):
-        yield from _opening_faults(connection, side, month, kept)
+    openings = _read(connection, "openings", on(side, _OPENINGS))
+    for (month, zone), kept in groupby(openings, itemgetter(0, 1)):
+        yield from _opening_faults(connection, side, (month, zone), kept)
     for block, known_at, kept in connection.execute(_KNOWN_BLOCKS, {"side": side}).fetchall():
         kept_from = "nothing" if kept is None else _spell(kept)
         yield TableFault(
@@ -290,13 +295,24 @@ def _sums_faults(connection: Connection[Any], side: Side) -> Iterator[TableFault
 
 
 def _opening_faults(
-    connection: Connection[Any], side: Side, month: date, kept: Iterator[tuple[Any, ...]]
+    connection: Connection[Any],
+    side: Side,
+    of: tuple[date, str],
+    kept: Iterator[tuple[Any, ...]],
 ) -> Iterator[TableFault]:
-    """What is wrong with the openings of a month, each held against the entries up to it."""
-    days = day_ends(connection, side, month, (FIRST_INSTANT, END_OF_TIME), Balance())
+    """What is wrong with the openings of a month whose days are cut in one time zone.
+
+    Each is held against the entries up to it, its moves against those since the one before.
+    """
+    month, zone = of
+    days = day_ends(connection, side, month, (FIRST_INSTANT, END_OF_TIME), Balance(), zone)
     balance, following = Balance(), next(days, None)
-    for _month, at, size, accounts in kept:
+    before = FIRST_INSTANT
+    for _month, _zone, since, at, size, accounts, *moves in kept:
+        moved: list[Moved] = []
         while following is not None and following.at <= at:
+            if following.at > since:
+                moved += following.moved
             balance, following = following.balance.copy(), next(days, None)
         opening = Balance(accounts)
         where = f"{month} at {_spell(at)}"
@@ -308,6 +324,13 @@ def _opening_faults(
                 "opening-differs", where,
                 f"{account} is {amount} and {deals} deals more than its entries",
             )  # fmt: skip
+        for measure, one, other in zip(MEASURES, moves, packed(moved), strict=True):
+            if since < before or by_day(one) != by_day(other):
+                yield TableFault(
+                    "moves-differ", where,
+                    f"what is {measure} moves otherwise since {_spell(since)} than its entries",
+                )  # fmt: skip
+        before = at
 
 
 def _tell(account: Account | None) -> str:

@@ -5,6 +5,8 @@ account (`projections.tables.accounts`), exactly. Any opening may be missing: th
 and the entries since give the same. It stands at a midnight UTC, and one is made when enough
 entries touched the month since the last one: one for `HOLDERS_PER_ENTRY` holders that it has, at
 least `ENTRIES_PER_OPENING_MIN`. So a forecast reads few entries, and history is not kept twice.
+Beside its balance an opening keeps what moved by day since the opening before it, in the reporting
+time zone (`projections.tables.moves`): so a line of many days reads few entries too.
 """
 
 from __future__ import annotations
@@ -12,12 +14,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date
 from typing import LiteralString, NamedTuple
+from zoneinfo import ZoneInfo
 
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from ledger.domain.times import Instant
 from projections.tables.accounts import Balance, Posting
+from projections.tables.moves import Moved, days_beside, packed
 from projections.tables.sides import Side, on
 from projections.tables.stabbing import FIRST_INSTANT
 
@@ -45,7 +49,8 @@ _DUE: LiteralString = """
         SELECT (SELECT min(month_after) FROM {side}.forecast_entry WHERE month_after > month)
         FROM named WHERE month IS NOT NULL
     )
-    SELECT month, since, accounts::text FROM named
+    SELECT month, since, accounts::text, zone FROM named
+    CROSS JOIN (SELECT zone FROM qledger.projection WHERE side = %(side)s) AS made_in
     LEFT JOIN LATERAL (
         SELECT at, size, accounts FROM {side}.forecast_opening AS opening
         WHERE opening.month = named.month ORDER BY at DESC LIMIT 1
@@ -105,18 +110,25 @@ POSTED: LiteralString = """
 """
 """The columns of a `Posting`, added up over what is alike."""
 
-# What moved by the end of each day, with the number of entries that touched the month.
+_DAYS: LiteralString = f"""
+    SELECT DISTINCT (at AT TIME ZONE 'UTC')::date FROM ({POSTINGS}) AS posting
+"""
+
+# What moved by the end of each day, by day in the reporting time zone too, with the number of
+# entries that touched the month.
 _BY_DAY: LiteralString = f"""
-    SELECT midnight, {POSTED}, sum(entries)
+    SELECT midnight, width_bucket(at - interval '1 microsecond', %(ends)s::timestamptz[]),
+        {POSTED}, sum(entries)
     FROM ({POSTINGS}) AS posting
     CROSS JOIN LATERAL (
         SELECT date_trunc('day', at - interval '1 microsecond', 'UTC') + interval '24 hours'
     ) AS day_end (midnight)
-    GROUP BY 1, 2, 3, 4, 5, 6, 7
-    ORDER BY midnight
+    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
+    ORDER BY 1, 2
 """
 _COPY: LiteralString = """
-    COPY {side}.forecast_opening (month, at, size, accounts) FROM STDIN
+    COPY {side}.forecast_opening
+        (month, since, at, zone, size, accounts, claimed, evidenced, weighted, closed) FROM STDIN
 """
 
 
@@ -127,11 +139,13 @@ class DayEnd(NamedTuple):
         at: the midnight (UTC).
         entries: how many entries touched the month on that day.
         balance: at that instant; it goes on with the next day.
+        moved: what moved on that day.
     """
 
     at: Instant
     entries: int
     balance: Balance
+    moved: list[Moved]
 
 
 class Due(NamedTuple):
@@ -141,11 +155,13 @@ class Due(NamedTuple):
         month: of the journal.
         since: where its last opening stands; the beginning of time without one.
         accounts: that opening, packed.
+        zone: the reporting time zone (IANA).
     """
 
     month: date
     since: Instant
     accounts: str | None
+    zone: str
 
 
 def roll(connection: Connection[TupleRow], side: Side, until: Instant) -> int:
@@ -167,6 +183,7 @@ def roll(connection: Connection[TupleRow], side: Side, until: Instant) -> int:
 def months_due(connection: Connection[TupleRow], side: Side, until: Instant) -> list[Due]:
     """The months for which openings are due; see `roll`."""
     bounds = {
+        "side": side,
         "until": _midnight(until),
         "beginning": FIRST_INSTANT,
         "entries_min": ENTRIES_PER_OPENING_MIN,
@@ -179,11 +196,13 @@ def roll_month(connection: Connection[TupleRow], side: Side, due: Due, until: In
     """Make the openings that are due of one month; see `roll`."""
     connection.execute("SELECT set_config('work_mem', %s, true)", [WORK_MEMORY])
     span = due.since, _midnight(until)
-    days = day_ends(connection, side, due.month, span, Balance(due.accounts))
+    days = day_ends(connection, side, due.month, span, Balance(due.accounts), due.zone)
     openings = list(_openings(days))
+    since = due.since
     with connection.cursor() as cursor, cursor.copy(on(side, _COPY)) as copy:
-        for opening in openings:
-            copy.write_row((due.month, *opening))
+        for at, *kept in openings:
+            copy.write_row((due.month, since, at, due.zone, *kept))
+            since = at
     return len(openings)
 
 
@@ -192,15 +211,18 @@ def _midnight(until: Instant) -> Instant:
     return until.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def _openings(days: Iterator[DayEnd]) -> Iterator[tuple[Instant, int, str]]:
-    """(at, number of holders, the accounts packed) of each opening to be made."""
+def _openings(days: Iterator[DayEnd]) -> Iterator[tuple[Instant, int, str, *tuple[str, ...]]]:
+    """(at, number of holders, accounts packed, moves packed ...) of each opening to be made."""
     entries = 0
+    moved: list[Moved] = []
     for day in days:
         entries += day.entries
+        moved += day.moved
         size = len(day.balance)
         if entries >= max(ENTRIES_PER_OPENING_MIN, size // HOLDERS_PER_ENTRY):
-            yield day.at, size, day.balance.packed()
+            yield day.at, size, day.balance.packed(), *packed(moved)
             entries = 0
+            moved = []
 
 
 def day_ends(
@@ -209,6 +231,7 @@ def day_ends(
     month: date,
     span: tuple[Instant, Instant],
     balance: Balance,
+    zone: str,
 ) -> Iterator[DayEnd]:
     """A month of the journal at the end of each day on which entries touched it.
 
@@ -218,22 +241,28 @@ def day_ends(
         month: in which deals count.
         span: after which instant, and up to which.
         balance: at the first of them; it is taken on.
+        zone: in which the days of moves are cut (IANA).
     """
     since, until = span
     asked = {"months": [month], "opened": [since], "until": until}
+    touched = connection.execute(on(side, _DAYS), asked, binary=True)
+    days, ends = days_beside((each for (each,) in touched), ZoneInfo(zone))
     with connection.cursor("postings", binary=True) as cursor:
         at, entries = None, 0
-        cursor.execute(on(side, _BY_DAY), asked)
+        moved: list[Moved] = []
+        cursor.execute(on(side, _BY_DAY), {**asked, "ends": ends})
         while rows := cursor.fetchmany(_ROWS_PER_FETCH):
-            for midnight, *moved, touching in rows:
+            for midnight, ended, *posted, touching in rows:
                 if at is not None and at != midnight:
-                    yield DayEnd(at, entries, balance)
-                    entries = 0
+                    yield DayEnd(at, entries, balance, moved)
+                    entries, moved = 0, []
                 at = midnight
                 entries += int(touching)
-                balance.post(Posting(*moved))
+                posting = Posting(*posted)
+                balance.post(posting)
+                moved.append((days[ended], posting))
         if at is not None:
-            yield DayEnd(at, entries, balance)
+            yield DayEnd(at, entries, balance, moved)
 
 
 def invalidate(connection: Connection[TupleRow], side: Side, since: Mapping[date, Instant]) -> None:

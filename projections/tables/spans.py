@@ -11,13 +11,13 @@ point.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from decimal import Decimal
 from typing import LiteralString, NamedTuple
 
 from psycopg.rows import TupleRow
 
 from ledger.domain.calendar import Period
 from ledger.domain.times import Instant
+from projections.tables.accounts import units
 from projections.tables.columns import Shape
 from projections.tables.serving import Tables
 from projections.tables.stabbing import months_of
@@ -53,7 +53,7 @@ _MEASURES: dict[str, tuple[LiteralString, LiteralString, LiteralString]] = {
 
 _ORDINALS: tuple[LiteralString, ...] = ("1", "2", "3", "4", "5", "6", "7", "8")
 
-# A step is what comes in less what goes out at a point; a line has its steps in order of points.
+# A step is what comes in less what goes out at a point.
 _LINES: LiteralString = """
     WITH step ({names}, point, amount, deals) AS (
         SELECT {columns},
@@ -63,8 +63,7 @@ _LINES: LiteralString = """
         GROUP BY {ordinals}
         HAVING sum(posting.deals) <> 0 OR sum(posting.amount) <> 0
     )
-    SELECT {names}, array_agg(point ORDER BY point), array_agg(amount ORDER BY point),
-        array_agg(deals ORDER BY point)
+    SELECT {names}, array_agg(point), array_agg(amount), array_agg(deals)
     FROM step GROUP BY {names}
 """
 
@@ -76,8 +75,9 @@ class Steps(NamedTuple):
         row: the columns asked for.
         currency: None for deals without an amount.
         category: of the measure.
-        points: indexes of points, ascending.
-        amounts: what comes in at each of them, less what goes out.
+        points: indexes of points, in any order; one may come more than once.
+        amounts: what comes in at each of them, less what goes out: whole numbers as in
+            `projections.tables.accounts`.
         deals: likewise.
     """
 
@@ -85,7 +85,7 @@ class Steps(NamedTuple):
     currency: str | None
     category: str
     points: Sequence[int]
-    amounts: Sequence[Decimal]
+    amounts: Sequence[int]
     deals: Sequence[int]
 
 
@@ -107,13 +107,13 @@ def steps_along(
         measure: claimed, evidenced, weighted or closed.
         shape: which columns tell the group.
     """
-    category, amount, only = _MEASURES[measure]
+    its_category, amount, only = _MEASURES[measure]
     held: LiteralString = (_DIAGONAL if known_at is None else _HINDSIGHT) + only
     width = len(shape.columns)
     statement = (
         _LINES.replace("{held}", held)
         .replace("{amount}", amount)
-        .replace("{columns}", f"{shape.expressions}s.currency, {category}")
+        .replace("{columns}", f"{shape.expressions}s.currency, {its_category}")
         .replace("{names}", f"{shape.names}currency, category")
         .replace("{ordinals}", ", ".join(_ORDINALS[: width + 3]))
     )
@@ -127,4 +127,5 @@ def steps_along(
     }
     tables.connection.execute("SELECT set_config('work_mem', %s, true)", [WORK_MEMORY])
     for row in tables.rows(statement, asked):
-        yield Steps(row[:width], *row[width:])
+        currency, category, at, amounts, deals = row[width:]
+        yield Steps(row[:width], currency, category, at, [units(each) for each in amounts], deals)

@@ -13,6 +13,9 @@ above the diagonal in the span from `valid_from` to the earlier of `valid_to` an
 one below it likewise with the axes exchanged. The spans are indexed by month, by class of length
 (`qledger.span_class`) and by start: of one class, those that hold an instant began less than the
 class's bound before it. So a stab touches little beside what it finds, however long history is.
+
+The spans on the diagonal are indexed by deal too. So the deals of a page are found in their order,
+and reading touches the spans of those deals, however large the book is.
 """
 
 from __future__ import annotations
@@ -82,6 +85,13 @@ IN_FORESIGHT: LiteralString = f"""
     AND s.valid_from > %(diagonal)s AND {HOLDING}
 """
 """Where V > K: those that hold (V, K) and were to begin only after K."""
+
+IN_ORDER: LiteralString = """
+    greatest(s.valid_from, s.known_from) < least(s.valid_to, s.known_to)
+    AND greatest(s.valid_from, s.known_from) <= %(diagonal)s
+    AND least(s.valid_to, s.known_to) > %(diagonal)s
+"""
+"""Those that hold (m, m), found deal by deal."""
 
 INCOMPLETE: LiteralString = f"""
     greatest(s.valid_from, s.known_from) <= greatest(%(valid_at)s::timestamptz, %(known_at)s)

@@ -221,9 +221,11 @@ def test_readers_never_see_half_a_side(writer: Writer, url: str) -> None:
 
     with ThreadPoolExecutor(3) as pool:
         readers = [pool.submit(read) for _ in range(3)]
-        for _ in range(6):
-            rebuild(url)
-        stopped.set()
+        try:
+            for _ in range(6):
+                rebuild(url)
+        finally:
+            stopped.set()
         seen = set().union(*(reader.result() for reader in readers))
     assert seen == {("a", expected), ("b", expected)}
 

@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil  # type: ignore[import-untyped]
 import psycopg
@@ -19,6 +20,7 @@ import pytest
 
 from ledger.config import Settings, shown
 from ledger.domain.errors import Unavailable
+from ledger.store import embedded
 from ledger.store.embedded import ROOT_PLACE, EmbeddedServer
 from ledger.store.ledger import Ledger
 
@@ -194,3 +196,19 @@ def test_settings_are_shown_without_secrets(monkeypatch: pytest.MonkeyPatch) -> 
     assert "hunter2" not in str(listed)
     assert listed["QLEDGER_DATABASE_URL"] == "**********"
     assert listed["QLEDGER_HOME"] == str(Path.home() / "somewhere")
+
+
+@pytest.mark.parametrize(
+    ("memory_gb", "allowed", "kept_mb"),
+    [(1, "max", 256), (8, "max", 1024), (64, "max", 2048), (64, f"{4 * 2**30}", 512), (4, "", 512)],
+)
+def test_it_keeps_an_eighth_of_the_memory_there_is_within_bounds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, memory_gb: int, allowed: str, kept_mb: int
+) -> None:
+    limit = tmp_path / "memory.max"
+    limit.write_text(f"{allowed}\n", encoding="ascii")
+    monkeypatch.setattr(embedded, "_CGROUP_MEMORY_MAX", limit)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=memory_gb * 2**30))
+    assert embedded._shared_mb() == kept_mb
+    limit.unlink()
+    assert embedded._shared_mb() >= kept_mb

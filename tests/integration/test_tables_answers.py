@@ -17,7 +17,7 @@ from ledger.domain.basis import RULES, Basis
 from ledger.domain.calendar import FiscalCalendar
 from ledger.domain.events import Draft, Source
 from ledger.domain.ids import event_id_of
-from ledger.domain.times import END_OF_TIME, parse_instant
+from ledger.domain.times import END_OF_TIME, MICROSECOND, parse_instant
 from ledger.store.ledger import Ledger
 from projections import sessions
 from projections.book import Book, MadeFrom, Origin
@@ -29,6 +29,7 @@ from projections.scope import Scope
 from projections.series import Axis, Every, series
 from projections.tables import openings, stabbing
 from projections.tables.columns import Shape
+from projections.tables.daily import Line, first_balance, steps_by_day
 from projections.tables.reading import tally_from_tables
 from projections.tables.serving import Tables, tables_at
 from projections.tables.sides import Side, on
@@ -352,6 +353,8 @@ def planned(connection: Connection[Any], database_url: str) -> Planned:
     """A book of some thousand deals, with statistics."""
     random = Random(7)
     with connection.transaction():
+        # VACUUM takes a row for one that all see once its commit is on disk.
+        connection.execute("SET LOCAL synchronous_commit = on")
         deals = ((f"D{n:05d}", _elsewhere(random_deal(random), n % 24)) for n in range(DEALS))
         load(connection, Side.A, deals)
         openings.roll(connection, Side.A, START + timedelta(days=50))
@@ -388,6 +391,14 @@ def test_a_line_as_known_then_reads_one_index(planned: Planned) -> None:
     shape = Shape.of(("owner", "category"))
     assert list(steps_along(planned, QUARTER, points, None, "evidenced", shape))
     assert used == {"deal_state_diagonal"}
+
+
+def test_a_line_of_days_by_owner_reads_the_journal_by_index(planned: Planned) -> None:
+    days = [START + timedelta(days=number) - MICROSECOND for number in range(10, 55)]
+    line = Line(QUARTER, days, "UTC")
+    shape = Shape.of(("owner",))
+    assert list(steps_by_day(planned, line, first_balance(planned, line), "evidenced", shape))
+    assert used == {"forecast_entry_into", "forecast_entry_out_of", "forecast_opening_key"}
 
 
 def test_a_stab_has_the_bounds_of_its_classes(connection: Connection[Any]) -> None:

@@ -275,6 +275,10 @@ TAMPERING = [
     (_SET_ACCOUNTS % ("-1", "7"), "opening-differs"),
     (_SET_ACCOUNTS % ("0", "1"), "opening-differs"),
     ("UPDATE {side}.forecast_opening SET size = size + 1", "opening-differs"),
+    ("UPDATE {side}.forecast_opening SET weighted = evidenced", "moves-differ"),
+    ("UPDATE {side}.forecast_opening SET closed = '{}'", "moves-differ"),
+    ("UPDATE {side}.forecast_opening SET since = at - interval '9 days'", "moves-differ"),
+    ("UPDATE {side}.forecast_opening SET zone = 'Asia/Tokyo'", "moves-differ"),
     ("UPDATE {side}.forecast_opening SET at = at - interval '12 hours'", "opening-differs"),
 ]  # fmt: skip
 

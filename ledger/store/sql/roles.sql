@@ -9,7 +9,8 @@ GRANT USAGE ON SCHEMA qledger_a, qledger_b TO qledger_app, qledger_reader;
 GRANT SELECT ON ALL TABLES IN SCHEMA qledger_a, qledger_b TO qledger_app, qledger_reader;
 GRANT INSERT, UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA qledger_a, qledger_b TO qledger_app;
 GRANT INSERT, UPDATE, DELETE, TRUNCATE ON qledger.projection, qledger.known_block TO qledger_app;
-GRANT EXECUTE ON FUNCTION qledger.index_side, qledger.unindex_side TO qledger_app;
+GRANT EXECUTE ON FUNCTION qledger.index_side, qledger.index_entries, qledger.index_states,
+    qledger.unindex_side TO qledger_app;
 GRANT INSERT, UPDATE, DELETE ON qledger.rebuild_part TO qledger_app;
 GRANT INSERT ON qledger.token, qledger.reading TO qledger_app;
 GRANT UPDATE (revoked_at, last_used) ON qledger.token TO qledger_app;
