@@ -28,9 +28,9 @@ from ledger.domain.calendar import FiscalCalendar, Period
 from ledger.domain.errors import InvalidInput
 from ledger.domain.events import Category, Outcome
 from ledger.domain.money import Money, conversion_rate, format_amount, round_to_minor_unit
-from projections.converted import Conversion
 from projections.fold.calls import Call
 from projections.fold.claims import ClaimedDeal, counting_day
+from projections.fold.converted import Conversion
 from projections.fold.people import Account, Organisation, Person
 from projections.fold.settings import LedgerSettings
 from projections.fold.verdict import without_judging
@@ -253,7 +253,7 @@ class Forecast:
             others.setdefault(group, []).append(told)
         for group in self.groups() if self.group_by else ():
             of_rows = conversion.told(self.tally.rows.get(group, {}))
-            yield group, [*of_rows, *others.get(group, ())]
+            yield group, of_rows + others.get(group, [])
 
     def has_measure(self, measure: str, *, by_group: bool) -> bool:
         """Whether a measure can be told: calls are of people, and cannot be grouped by all.

@@ -15,11 +15,11 @@ from typing import Any, NamedTuple, TypeAlias
 
 from ledger.domain.money import conversion_rate
 from projections.along import Point
-from projections.converted import telling
+from projections.fold.accounts import DECIMALS
+from projections.fold.converted import telling
 from projections.fold.settings import LedgerSettings
 from projections.fold.sums import told_along
 from projections.forecast import CATEGORIES, DEAL_MEASURES, MEASURES
-from projections.tables.accounts import DECIMALS
 from projections.tally import Cell, CellKey
 
 
@@ -97,7 +97,7 @@ class Lines:
             key: of the cell.
             currency: of the amounts; None for deals without one.
             points: their indexes, in any order.
-            amounts: at each of them: whole numbers as in `projections.tables.accounts`.
+            amounts: at each of them: whole numbers as in `projections.fold.accounts`.
             deals: likewise.
         """
         _part(self._parts.setdefault(key, {}), currency).add(points, amounts, deals)

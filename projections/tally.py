@@ -1,7 +1,7 @@
 """Exact sums over deals: by group, measure, category and currency.
 
 Law: a tally over parts of the book is the same in whatever parts they come, and in whatever order.
-Sums that come from the journal stay rows of whole numbers (`projections.tables.accounts`), one for
+Sums that come from the journal stay rows of whole numbers (`projections.fold.accounts`), one for
 each group and currency, until a single cell is looked at: most questions add up or tell whole rows.
 A measure is in rows or in cells, never in both. A cell in which no deal is left is no cell.
 """
@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import TypeAlias
 
 from ledger.domain.money import Money
-from projections.tables.accounts import LINES, Row, accounts_in, add_row
+from projections.fold.accounts import LINES, Row, accounts_in, add_row
 
 GroupKey: TypeAlias = tuple[str | None, ...]
 CellKey: TypeAlias = tuple[GroupKey, str, str]

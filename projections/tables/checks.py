@@ -20,9 +20,9 @@ from typing import Any, LiteralString, NamedTuple, TypeAlias
 from psycopg import Connection
 
 from ledger.domain.times import END_OF_TIME, format_instant
+from projections.fold.accounts import Balance
+from projections.fold.moves import MEASURES, Moved, by_day, packed
 from projections.fold.states import DealState
-from projections.tables.accounts import Balance
-from projections.tables.moves import MEASURES, Moved, by_day, packed
 from projections.tables.openings import WORK_MEMORY, day_ends
 from projections.tables.sides import Side, on
 from projections.tables.stabbing import FIRST_INSTANT

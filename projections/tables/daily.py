@@ -21,10 +21,10 @@ import orjson
 
 from ledger.domain.calendar import Period
 from ledger.domain.times import Instant
+from projections.fold.accounts import LINES, Balance, units
+from projections.fold.moves import Account, account_of, days_ended, unpacked
 from projections.fold.sums import gather, points_of
-from projections.tables.accounts import LINES, Balance, units
 from projections.tables.columns import Shape
-from projections.tables.moves import Account, account_of, days_ended, unpacked
 from projections.tables.openings import POSTINGS
 from projections.tables.reading import balance
 from projections.tables.serving import Tables

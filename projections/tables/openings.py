@@ -1,12 +1,12 @@
 """Opening balances of the forecast journal: so that a forecast is a balance and the entries since.
 
 Law: an opening of a month at an instant is the sum of all entries up to and at that instant, by
-account (`projections.tables.accounts`), exactly. Any opening may be missing: the balance before it
+account (`projections.fold.accounts`), exactly. Any opening may be missing: the balance before it
 and the entries since give the same. It stands at a midnight UTC, and one is made when enough
 entries touched the month since the last one: one for `HOLDERS_PER_ENTRY` holders that it has, at
 least `ENTRIES_PER_OPENING_MIN`. So a forecast reads few entries, and history is not kept twice.
 Beside its balance an opening keeps what moved by day since the opening before it, in the reporting
-time zone (`projections.tables.moves`): so a line of many days reads few entries too.
+time zone (`projections.fold.moves`): so a line of many days reads few entries too.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from ledger.domain.times import Instant
-from projections.tables.accounts import Balance, Posting
-from projections.tables.moves import Moved, days_beside, packed
+from projections.fold.accounts import Balance, Posting
+from projections.fold.moves import Moved, days_beside, packed
 from projections.tables.sides import Side, on
 from projections.tables.stabbing import FIRST_INSTANT
 

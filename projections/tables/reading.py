@@ -17,9 +17,9 @@ from ledger.domain.basis import Basis
 from ledger.domain.calendar import Period
 from ledger.domain.events import Category
 from ledger.domain.money import Money
+from projections.fold.accounts import Balance, Posting, deals_in
 from projections.forecast import BY_PERSON, Directory
 from projections.tables import stabbing
-from projections.tables.accounts import Balance, Posting, deals_in
 from projections.tables.columns import Shape, group_of
 from projections.tables.openings import POSTED, POSTINGS
 from projections.tables.serving import Tables

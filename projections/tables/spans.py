@@ -17,7 +17,7 @@ from psycopg.rows import TupleRow
 
 from ledger.domain.calendar import Period
 from ledger.domain.times import Instant
-from projections.tables.accounts import units
+from projections.fold.accounts import units
 from projections.tables.columns import Shape
 from projections.tables.serving import Tables
 from projections.tables.stabbing import months_of
@@ -77,7 +77,7 @@ class Steps(NamedTuple):
         category: of the measure.
         points: indexes of points, in any order; one may come more than once.
         amounts: what comes in at each of them, less what goes out: whole numbers as in
-            `projections.tables.accounts`.
+            `projections.fold.accounts`.
         deals: likewise.
     """
 

@@ -13,8 +13,8 @@ import orjson
 from psycopg import Connection
 
 from ledger.domain.times import format_instant, parse_instant
+from projections.fold.accounts import Balance
 from projections.fold.states import FOREVER, DealState, Entry, Learned, Rectangle
-from projections.tables.accounts import Balance
 from projections.tables.rows import month_of
 from projections.tables.sides import Side, on
 

@@ -18,10 +18,10 @@ from ledger.domain.calendar import FiscalCalendar
 from ledger.domain.times import end_of_day, zone
 from ledger.store.ledger import Ledger
 from projections import sessions
+from projections.fold.moves import MEASURES, by_day
 from projections.tables import openings
 from projections.tables.columns import Shape
 from projections.tables.daily import Line, first_balance, steps_by_day
-from projections.tables.moves import MEASURES, by_day
 from projections.tables.serving import Tables
 from projections.tables.sides import Side, on
 from projections.tables.spans import Steps, steps_along

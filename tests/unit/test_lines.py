@@ -13,9 +13,9 @@ from ledger.domain.basis import Basis
 from ledger.domain.calendar import FiscalCalendar
 from ledger.domain.money import conversion_rate, format_amount, round_to_minor_unit
 from projections.along import Point
+from projections.fold.accounts import units
 from projections.fold.settings import LedgerSettings
 from projections.lines import Lines
-from projections.tables.accounts import units
 from projections.tally import Cell, CellKey
 
 CALENDAR = FiscalCalendar()

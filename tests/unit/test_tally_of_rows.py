@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.domain.money import Money
+from projections.fold.accounts import Balance, Posting
 from projections.fold.settings import LedgerSettings
 from projections.forecast import DEAL_MEASURES, Forecast
-from projections.tables.accounts import Balance, Posting
 from projections.tally import Cell, CellPlace, GroupKey, Tally
 from tests.unit.domain.builders import basis_of
 from tests.unit.fold.test_forecast_tally import CALENDAR, Q1

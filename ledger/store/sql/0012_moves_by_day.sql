@@ -7,7 +7,7 @@ TRUNCATE qledger_a.forecast_opening, qledger_b.forecast_opening;
 ALTER TABLE qledger_a.forecast_opening
     ADD COLUMN since timestamptz NOT NULL,  -- where the opening before stands; else the first instant
     ADD COLUMN zone text NOT NULL,          -- the time zone in which days are cut
-    ADD COLUMN claimed json NOT NULL,       -- packed: see projections.tables.moves
+    ADD COLUMN claimed json NOT NULL,       -- packed: see projections.fold.moves
     ADD COLUMN evidenced json NOT NULL,
     ADD COLUMN weighted json NOT NULL,
     ADD COLUMN closed json NOT NULL;

@@ -6,7 +6,7 @@ again for it. What was packed is unpacked the same; what comes to nothing is lef
 spelt as the index of its category, the currency (none for deals without an amount) and, after a
 space, the owner where there is one. What moved is day, amount and deals of each day in turn, as one
 text, since many are joined before they are read: days are ordinals of the calendar, amounts whole
-numbers as in `projections.tables.accounts`.
+numbers as in `projections.fold.accounts`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import orjson
 
 from ledger.domain.events import Category
 from ledger.domain.times import Instant, end_of_day
-from projections.tables.accounts import DECIMALS, JSON_INTEGER_MAX, Posting
+from projections.fold.accounts import DECIMALS, JSON_INTEGER_MAX, Posting
 
 MEASURES: Final = ("claimed", "evidenced", "weighted", "closed")
 """Each has its own column: a line tells one measure."""

@@ -7,14 +7,14 @@ decimal, so with enough zeros it is a whole number as the amounts are.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from itertools import repeat
 from operator import add, mul
 
 from ledger.domain.money import minor_units
+from projections.fold.accounts import DECIMALS, LINES, Line, Row
 from projections.fold.sums import spelt
-from projections.tables.accounts import DECIMALS, LINES, Line, Row
 
 _WIDTH = len(LINES)
 _NOTHING: Row = [0] * _WIDTH
@@ -36,7 +36,7 @@ class Conversion:
         }
         self._telling = telling(to, DECIMALS + zeros)
 
-    def told(self, by_currency: Mapping[str | None, Row]) -> Iterator[tuple[Line, str, int]]:
+    def told(self, by_currency: Mapping[str | None, Row]) -> list[tuple[Line, str, int]]:
         """The lines in which deals are left: (line, amount, deals).
 
         Args:
@@ -48,9 +48,12 @@ class Conversion:
             factor = self._factors.get(currency)
             if factor is not None:
                 totals = [*map(add, totals, map(mul, row[:_WIDTH], repeat(factor)))]
-        for line, total, deals in zip(LINES, totals, counts, strict=True):
-            if deals:
-                yield line, spelt(total, *self._telling), deals
+        unit, places = self._telling
+        return [
+            (line, spelt(total, unit, places), deals)
+            for line, total, deals in zip(LINES, totals, counts, strict=True)
+            if deals
+        ]
 
 
 def telling(to: str | None, decimals: int) -> tuple[int, int]:
