@@ -9,15 +9,10 @@ the zone that it folds by. It ends when its parent does.
 
 from __future__ import annotations
 
-import select
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from itertools import islice
 from typing import Any, LiteralString, NamedTuple
 
-import orjson
 import psycopg
 from psycopg import Connection
 
@@ -34,11 +29,10 @@ from projections.position import CannotProject
 from projections.reader import LogReader, StreamRange
 from projections.tables import writing
 from projections.tables.sides import Side
+from projections.workers import Workers, parent_lives, work
 from projections.worlds import Shared
 
 DEALS_AT_WORK_MAX = 500
-_CANNOT_PROJECT = 3
-"""The exit status of a worker that met an event which it cannot project."""
 
 _CLAIM: LiteralString = """
 SELECT part.number, part.first_stream, part.end_stream FROM qledger.rebuild_part AS part
@@ -189,82 +183,19 @@ def _position(event: Event) -> int:
 # --- processes ------------------------------------------------------------------------------------
 
 
-class Workers:
-    """Processes that load parts of one job.
+def load_beside(job: Job, count: int) -> Workers:
+    """Processes that load parts.
 
     Args:
-        job: what they load.
+        job: of which plan.
         count: how many processes.
     """
-
-    def __init__(self, job: Job, count: int) -> None:
-        self._processes = [_spawn(job) for _ in range(count)]
-
-    def running(self) -> bool:
-        """Whether any is at work.
-
-        Raises:
-            CannotProject: one met an event that it cannot project.
-            Unavailable: `worker-failed`.
-        """
-        for process in self._processes:
-            status = process.poll()
-            if status == _CANNOT_PROJECT:
-                assert process.stdout is not None  # noqa: S101 - a pipe was asked for
-                fault = orjson.loads(process.stdout.read())
-                raise CannotProject(fault["position"], fault["because"])
-            if status:
-                raise Unavailable(
-                    "worker-failed", "a process that rebuilds a part of the read models failed",
-                    hint="run qledger rebuild: it goes on where it was",
-                )  # fmt: skip
-        return any(process.poll() is None for process in self._processes)
-
-    def end(self) -> None:
-        """End those at work; what they have not finished is undone."""
-        for process in self._processes:
-            process.kill()
-            process.wait()
-            for pipe in (process.stdin, process.stdout):
-                if pipe is not None:
-                    with suppress(BrokenPipeError):
-                        pipe.close()
+    return Workers("projections.parts", [job._asdict()] * count)
 
 
-def _spawn(job: Job) -> subprocess.Popen[bytes]:
-    process = subprocess.Popen(
-        # -P: a module in the working directory must not come before one of ours.
-        [sys.executable, "-P", "-m", "projections.parts"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    assert process.stdin is not None  # noqa: S101 - a pipe was asked for
-    with suppress(BrokenPipeError):  # it ended early: why is told when it is waited for
-        process.stdin.write(orjson.dumps(job._asdict()) + b"\n")
-        process.stdin.flush()
-    return process
-
-
-def _work() -> int:
-    said = orjson.loads(sys.stdin.buffer.readline())
-    job = Job(said["conninfo"], Side(said["side"]), said["horizon"], said["zone"])
-    try:
-        load_parts(job, _parent_lives)
-    except CannotProject as fault:
-        sys.stdout.buffer.write(
-            orjson.dumps({"position": fault.position, "because": fault.because})
-        )
-        return _CANNOT_PROJECT
-    except KeyboardInterrupt:
-        pass  # the parent was interrupted too, and says so
-    return 0
-
-
-def _parent_lives() -> bool:
-    """Whether standard input, which the parent holds, is still open."""
-    readable, _, _ = select.select([sys.stdin.buffer], [], [], 0)
-    return not readable
+def _load(said: dict[str, Any]) -> None:
+    load_parts(Job(**{**said, "side": Side(said["side"])}), parent_lives)
 
 
 if __name__ == "__main__":
-    sys.exit(_work())
+    work(_load)

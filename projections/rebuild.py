@@ -16,7 +16,7 @@ that side ceased to be live is waited for, since TRUNCATE does not keep old rows
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Any, LiteralString, NamedTuple
@@ -32,14 +32,16 @@ from projections.fold import walk
 from projections.fold.deal_history import DealHistory
 from projections.histories import Fold
 from projections.parallel import EVENTS_PER_WORKER_MIN
-from projections.parts import Job, Workers, load_parts
+from projections.parts import Job, load_beside, load_parts
 from projections.position import INDEXING_LOCK, PROJECTED_CHANNEL, REBUILD_LOCK
 from projections.projector import Projector, note_known
 from projections.reader import LogReader, StreamRange, category_range
+from projections.rolling import Share, roll_beside, roll_months
 from projections.runner import Advance
 from projections.tables import openings
 from projections.tables.sides import Side, on
 from projections.verify import differences
+from projections.workers import Workers
 from projections.worlds import world_at
 
 EVENTS_PER_PART = 25_000
@@ -93,6 +95,7 @@ _PROGRESS: LiteralString = """
 SELECT count(*), count(*) FILTER (WHERE done), coalesce(sum(events), 0)::bigint
 FROM qledger.rebuild_part WHERE side = %s
 """
+_OPENED: LiteralString = "SELECT count(DISTINCT month) FROM {side}.forecast_opening"
 _HOLD_BOTH: LiteralString = "SELECT side FROM qledger.projection ORDER BY side FOR UPDATE"
 _SWAP: LiteralString = """
 UPDATE qledger.projection
@@ -194,6 +197,8 @@ class _Rebuild:
         self._advance = advance
         self.side = Side.A
         self._job = Job(conninfo, self.side, 0, "")
+        self._count = 1
+        """How many processes are at work."""
 
     def plan(self, *, verify: bool) -> bool:
         """Take up what was stopped, or empty the side and cut the book into parts.
@@ -262,23 +267,23 @@ class _Rebuild:
 
     def load(self, workers: int) -> int:
         """Fold and load the parts that are left; how many events all parts hold."""
-        small = self._job.horizon < EVENTS_PER_WORKER_MIN or workers < 2
+        self._count = 1 if self._job.horizon < EVENTS_PER_WORKER_MIN else workers
         while True:
             parts, done, events = self._progress()
             if parts == done:
                 return events
-            if small or self._fold is not DealHistory:
+            if self._count < 2 or self._fold is not DealHistory:
                 load_parts(self._job, lambda: self._progress() is not None, self._fold)
             else:
-                self._load_beside(min(workers, parts - done))
+                count = min(self._count, parts - done)
+                self._await(load_beside(self._job, count), self._progress)
             time.sleep(0 if self._progress()[1] > done else POLL_SECONDS)
 
-    def _load_beside(self, count: int) -> None:
-        workers = Workers(self._job, count)
+    def _await(self, workers: Workers, tell: Callable[[], object]) -> None:
         try:
             while workers.running():
                 time.sleep(POLL_SECONDS)
-                self._progress()
+                tell()
         finally:
             workers.end()
 
@@ -324,10 +329,19 @@ class _Rebuild:
 
     def _roll(self, until: Instant) -> None:
         due = openings.months_due(self._connection, self.side, until)
-        for done, month in enumerate(due, 1):
-            with self._connection.transaction():
-                openings.roll_month(self._connection, self.side, month, until)
-            self._advance("Making openings", done, len(due))
+        begun = self._one(on(self.side, _OPENED))
+
+        def told() -> bool:
+            done = self._one(on(self.side, _OPENED)) - begun
+            self._advance("Making openings", min(done, len(due)), len(due))
+            return True
+
+        share = Share(self._conninfo, self.side, until, due)
+        if self._count < 2:
+            roll_months(share, told)
+        else:
+            self._await(roll_beside(share, self._count), told)
+        self._advance("Making openings", len(due), len(due))
 
     def _catch_up(self) -> None:
         """Project onto the new side what the live one has taken since."""
@@ -388,7 +402,7 @@ class _Rebuild:
         beside, live = (_Place(*row) for row in self._connection.execute(_SIDES))
         return beside, live
 
-    def _one(self, query: LiteralString, *parameters: object) -> int:
+    def _one(self, query: LiteralString | bytes, *parameters: object) -> int:
         row = self._connection.execute(query, parameters).fetchone()
         assert row is not None  # noqa: S101 - each of these queries gives one row
         return int(row[0])
