@@ -119,18 +119,20 @@ class Balances:
         if found is None:
             found = (self.total,)
             if self._group_by:
-                key = tuple(self._value(account, dimension) for dimension in self._group_by)
+                key = tuple(value_of(account, each, self._directory) for each in self._group_by)
                 found = self.total, self.groups.setdefault(key, Lines())
             self._lines[account] = found
         return found
 
-    def _value(self, account: Account, dimension: str) -> str | None:
-        match dimension:
-            case "owner":
-                return account.owner
-            case "currency":
-                return account.currency
-            case "category":
-                return account.category
-            case _:
-                return person_dimension(account.owner, dimension, self._directory)
+
+def value_of(account: Account, dimension: str, directory: Directory) -> str | None:
+    """An account's value in one of `DIMENSIONS`."""
+    match dimension:
+        case "owner":
+            return account.owner
+        case "currency":
+            return account.currency
+        case "category":
+            return account.category
+        case _:
+            return person_dimension(account.owner, dimension, directory)

@@ -24,7 +24,7 @@ from ledger.domain.money import Rates, conversion_rate, format_amount, round_to_
 from projections.balances import DIMENSIONS, Balances, Line, Lines
 from projections.book import Book
 from projections.fold.steps import Measure, StepKind
-from projections.forecast import GROUPS_MAX, Directory, check_group_by
+from projections.forecast import BY_PERSON, GROUPS_MAX, Directory, check_group_by
 from projections.movements import Between, add_up
 
 _ZERO = Decimal(0)
@@ -191,8 +191,15 @@ def _line(amount: Decimal, by_currency: Mapping[str, Decimal], deals: int) -> di
     }
 
 
-def check_bridge(measure: str, group_by: Iterable[str]) -> tuple[Measure, tuple[str, ...]]:
+def check_bridge(
+    measure: str, group_by: Iterable[str], where: str = "group_by"
+) -> tuple[Measure, tuple[str, ...]]:
     """The measure and the dimensions of a bridge, each once.
+
+    Args:
+        measure: as asked.
+        group_by: likewise.
+        where: what asks by these dimensions.
 
     Raises:
         InvalidInput: `invalid-measure`, `invalid-dimension`, `too-many-dimensions`.
@@ -210,10 +217,16 @@ def check_bridge(measure: str, group_by: Iterable[str]) -> tuple[Measure, tuple[
             raise InvalidInput(
                 "invalid-dimension",
                 f"a bridge is not grouped by {dimension!r}",
-                where="group_by",
+                where=where,
                 hint=f"group by {', '.join(DIMENSIONS)}",
             )
     return Measure(measure), dimensions
+
+
+def directory_for(between: Between, dimensions: Iterable[str]) -> Directory:
+    """Who is in which group: as it is at the second basis, where a dimension needs it."""
+    by_person = not BY_PERSON.isdisjoint(dimensions)
+    return Directory(between.closing.people) if by_person else Directory()
 
 
 def bridge(
@@ -230,9 +243,6 @@ def bridge(
         InvalidInput: `invalid-measure`, `invalid-dimension`, `too-many-dimensions`.
     """
     asked, dimensions = check_bridge(measure, group_by)
-    closing = between.closing
-    by_person = {"manager", "team"} & set(dimensions)
-    directory = Directory(closing.people) if by_person else Directory()
-    balances = Balances(asked, dimensions, directory)
+    balances = Balances(asked, dimensions, directory_for(between, dimensions))
     add_up(balances, between, asked, by_category="category" in dimensions)
     return Bridge(between, asked, dimensions, balances)

@@ -9,9 +9,10 @@ day, those on which the evidence rested.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from decimal import Decimal
-from typing import Any, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self, TypeAlias
 
 from ledger.domain.deal import CLAIM_TYPES
 from ledger.domain.errors import InvalidInput
@@ -19,8 +20,9 @@ from ledger.domain.events import Event, stream_name
 from ledger.domain.history import ACTS
 from ledger.domain.money import format_amount, round_to_minor_unit
 from ledger.domain.times import format_instant
+from projections.balances import Account, value_of
 from projections.book import Book
-from projections.bridge import check_bridge, converted_sum
+from projections.bridge import check_bridge, converted_sum, directory_for
 from projections.fold.known_then import accounts_mentioned
 from projections.fold.states import STATE_TYPES, DealState
 from projections.fold.steps import Measure, Step, StepKind, change_of, month_of, steps
@@ -32,41 +34,62 @@ from projections.worlds import is_of_playbooks
 
 
 class Part(NamedTuple):
-    """What one change of a deal adds to a step."""
+    """What one change of a deal adds to a step.
+
+    Args:
+        moved: the change.
+        kind: which step.
+        parts: what it adds.
+    """
 
     moved: Moved
+    kind: StepKind
     parts: tuple[Step, ...]
 
 
+Key: TypeAlias = Mapping[str, str | None]
+"""The key of a group of a bridge: its values by dimension."""
+
+_ALL: Final[Key] = {}
+
+
 class Opened(NamedTuple):
-    """A step, opened up.
+    """A step, or all of them, opened up.
 
     Args:
         between: the two books, and the fiscal period.
         measure: of the bridge.
-        step: which of its steps.
-        parts: the changes that it is made of, in the order of deals, each with its number among
-            those of its deal.
+        parts: the changes that steps are made of, in the order of deals, each with its number among
+            those of its deal in the step.
     """
 
     between: Between
     measure: Measure
-    step: StepKind
     parts: list[tuple[int, Part]]
 
     @classmethod
-    def of(cls, between: Between, measure: str, step: str) -> Self:
-        """Open a step up; see `opened`."""
-        asked, _no_dimensions = check_bridge(measure, ())
-        if step not in tuple(StepKind):
+    def of(cls, between: Between, measure: str, step: str | None = None, key: Key = _ALL) -> Self:
+        """Open a step up; see `opened`.
+
+        Args:
+            between: as there.
+            measure: as there.
+            step: as there; None is every step.
+            key: only what is in this group of the bridge.
+
+        Raises:
+            InvalidInput: as there, `invalid-dimension`, `too-many-dimensions`.
+        """
+        asked, _dimensions = check_bridge(measure, key, where="key")
+        if step is not None and step not in tuple(StepKind):
             raise InvalidInput(
                 "unknown-step",
                 f"a bridge has no step {step!r}",
                 where="step",
                 hint=f"it is one of {', '.join(StepKind)}",
             )
-        kind = StepKind(step)
-        return cls(between, asked, kind, list(_numbered(_parts(between, asked, kind))))
+        kinds = frozenset(StepKind) if step is None else {StepKind(step)}
+        return cls(between, asked, list(_numbered(_parts(between, asked, kinds, key))))
 
     def changes(self, start: int, stop: int) -> list[dict[str, Any]]:
         """The changes from one number of the list up to another, as JSON; see `opened`."""
@@ -76,6 +99,7 @@ class Opened(NamedTuple):
         return [
             {
                 "deal": part.moved.deal_id,
+                "step": str(part.kind),
                 "number": number,
                 "at": part.moved.hop.at,
                 "leg": str(part.moved.hop.leg),
@@ -98,7 +122,7 @@ def opened(between: Between, measure: str, step: str) -> dict[str, Any]:
 
     Returns:
         JSON: `from`, `to`, `period`, `measure`, `step`, `currency`, and `changes` in the order of
-        deals: `deal`, `number` (which of the deal's changes in this step), `at` (None where
+        deals: `deal`, `step`, `number` (which of the deal's changes in this step), `at` (None where
         restated), `leg` (`journal`, `restated_from` or `restated_to`), `amount` in the reporting
         currency, `by_currency`, `before`, `after`, `because`.
 
@@ -111,30 +135,42 @@ def opened(between: Between, measure: str, step: str) -> dict[str, Any]:
         "to": between.closing.basis.as_dict(),
         "period": between.period.name,
         "measure": str(found.measure),
-        "step": str(found.step),
+        "step": step,
         "currency": between.reporting_currency,
         "changes": found.changes(0, len(found.parts)),
     }
 
 
-def _parts(between: Between, measure: Measure, kind: StepKind) -> Iterator[Part]:
-    scope = between.scope(measure)
+def _parts(
+    between: Between, measure: Measure, kinds: Collection[StepKind], key: Key
+) -> Iterator[Part]:
+    scope, directory = between.scope(measure), directory_for(between, key)
+
+    def in_group(step: Step) -> bool:
+        account = Account(step.owner, step.currency, step.category)
+        return all(value_of(account, each, directory) == key[each] for each in key)
+
     for moved in hops(between, measure):
         hop = moved.hop
         change = change_of(hop.before, hop.after, hop.move, scope)
-        if change is not None:
-            parts = tuple(part for part in steps(change, measure) if part.kind is kind)
-            if parts:
-                yield Part(moved, parts)
+        if change is None:
+            continue
+        found: dict[StepKind, list[Step]] = {}
+        for step in steps(change, measure):
+            if step.kind in kinds and in_group(step):
+                found.setdefault(step.kind, []).append(step)
+        for kind, parts in found.items():
+            yield Part(moved, kind, tuple(parts))
 
 
 def _numbered(parts: Iterable[Part]) -> Iterator[tuple[int, Part]]:
-    """Parts in the order of deals, each with its number among those of its deal."""
-    deal, number = "", -1
+    """Parts in the order of deals, each with its number among those of its deal in its step."""
+    deal, numbers = "", Counter[StepKind]()
     for part in parts:
-        number = number + 1 if part.moved.deal_id == deal else 0
-        deal = part.moved.deal_id
-        yield number, part
+        if part.moved.deal_id != deal:
+            deal, numbers = part.moved.deal_id, Counter()
+        yield numbers[part.kind], part
+        numbers[part.kind] += 1
 
 
 def _amounts(between: Between, parts: Iterable[Step]) -> dict[str, Any]:

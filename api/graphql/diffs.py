@@ -33,6 +33,7 @@ from api.graphql.scalars import AsOfTime, ExactDecimal
 from api.graphql.told import told
 from api.graphql.types import BasisType, LedgerEvent, Money
 from ledger.domain.basis import Basis
+from ledger.domain.errors import InvalidInput
 from projections.bridge import bridge
 from projections.flows import flows
 from projections.fold.steps import StepKind
@@ -69,7 +70,24 @@ GroupByArgument = Annotated[
     list[str] | None,
     strawberry.argument(description="At most four of owner, manager, team, category, currency."),
 ]
-StepArgument = Annotated[str, strawberry.argument(description="Which step, such as slipped.")]
+StepArgument = Annotated[
+    str | None,
+    strawberry.argument(description="Which step, such as slipped; by default every one."),
+]
+
+
+@strawberry.input(description="A dimension's value in the key of a group.")
+class GroupKeyInput:
+    dimension: str = strawberry.field(description="owner, manager, team, category or currency.")
+    value: str | None = strawberry.field(default=None, description="Null for deals that have none.")
+
+
+KeyArgument = Annotated[
+    list[GroupKeyInput] | None,
+    strawberry.argument(
+        description="Only what is in one group of the bridge: its key, as the bridge tells it."
+    ),
+]
 
 STEPS = ", ".join(StepKind)
 
@@ -196,6 +214,9 @@ class BridgeSide:
 @strawberry.type(description="A change of a deal that is a part of a step.")
 class BridgeChange:
     deal: strawberry.ID = strawberry.field(description="The deal's id in the CRM.")
+    step: str = strawberry.field(
+        description="Of which step. A change that is several at once is told once for each."
+    )
     number: int = strawberry.field(description="Which of the deal's changes in the step: 0, 1, 2.")
     at: str | None = strawberry.field(
         description="When it could be seen, an instant in UTC; null where it is restated."
@@ -285,6 +306,17 @@ class TwoBases:
             yield Between(opening, closing, closing.period(period))
 
 
+def _group(key: list[GroupKeyInput]) -> dict[str, str | None]:
+    group: dict[str, str | None] = {}
+    for each in key:
+        if each.dimension in group:
+            raise InvalidInput(
+                "invalid-dimension", f"{each.dimension!r} is given twice", where="key"
+            )
+        group[each.dimension] = each.value
+    return group
+
+
 @strawberry.type(description="What changed between two bases.")
 class LedgerDiff:
     books: strawberry.Private[TwoBases]
@@ -312,23 +344,25 @@ class LedgerDiff:
         return told(Bridge, {**answer, "period": answer["period"]["name"]})
 
     @strawberry.field(
-        description="What a step opens into: changes of deals and the events behind them."
+        description="What a step opens into, or every step: changes of deals and their events."
     )
     async def changes(
         self,
-        step: StepArgument,
+        step: StepArgument = None,
         period: PeriodArgument = None,
         measure: MeasureArgument = "claimed",
+        key: KeyArgument = None,
         first: FirstArgument = None,
         after: AfterArgument = None,
         last: LastArgument = None,
         before: BeforeArgument = None,
     ) -> Connection[BridgeChange]:
-        listed = ("changes", step, period, measure)
+        group = _group(key or [])
+        listed = ("changes", step, period, measure, *group.items())
         paging = Paging(first, after, last, before)
 
         def asked(between: Between) -> Connection[BridgeChange]:
-            found = Opened.of(between, measure, step)
+            found = Opened.of(between, measure, step, group)
 
             def shown(start: int, stop: int) -> list[BridgeChange]:
                 return [told(BridgeChange, each) for each in found.changes(start, stop)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
@@ -18,10 +19,11 @@ from ledger.config import Settings
 from ledger.domain.basis import Basis
 from ledger.domain.calendar import Period
 from ledger.store.ledger import Ledger
+from projections.balances import DIMENSIONS
 from projections.book import Book, MadeFrom, Origin
 from projections.bridge import bridge
 from projections.flows import By, flows
-from projections.fold.steps import Measure
+from projections.fold.steps import Measure, StepKind
 from projections.movements import Between
 from projections.opened import Opened, opened
 from projections.reader import LogReader
@@ -174,6 +176,41 @@ def test_every_step_opens_into_the_same_changes_and_their_events(told: Told) -> 
             assert all(each["because"] for each in changes)
             seen += len(changes)
     assert seen > 0
+
+
+def test_every_group_opens_into_the_changes_that_its_steps_count(told: Told) -> None:
+    seen = 0
+    for number, pair in enumerate(told.pairs(20)):
+        measure = tuple(Measure)[number % 4]
+        group_by = tuple(told.random.sample(DIMENSIONS, told.random.choice([1, 2])))
+        with told.between(pair, "2026", by_tables=True) as between:
+            balances = bridge(between, measure, group_by).balances
+            whole = Opened.of(between, measure)
+            opened_groups = {
+                group: Opened.of(between, measure, None, dict(zip(group_by, group, strict=True)))
+                for group in balances.groups
+            }
+        for lines, found in [
+            (balances.total, whole),
+            *((balances.groups[group], each) for group, each in opened_groups.items()),
+        ]:
+            counted = Counter(part.kind for _number, part in found.parts)
+            assert counted == {
+                kind: line.changes for kind, line in lines.steps.items() if line.changes
+            }
+            exact: dict[tuple[StepKind, str], Decimal] = {}
+            for _number, part in found.parts:
+                for step in part.parts:
+                    if step.currency is not None:
+                        key = part.kind, step.currency
+                        exact[key] = exact.get(key, Decimal(0)) + step.amount
+            assert exact == {
+                (kind, currency): amount
+                for kind, line in lines.steps.items()
+                for currency, amount in line.amounts.items()
+            }
+            seen += len(found.parts)
+    assert seen > 15
 
 
 def test_the_pages_of_a_step_are_the_whole_of_it(told: Told) -> None:

@@ -66,6 +66,32 @@ def test_pages_read_both_bases_of_the_first_while_events_arrive(ask: Ask, ledger
     assert ask(first=1)["changes"]["totalCount"] > DEALS
 
 
+EVERY_STEP = """query($from: AsOfTime!, $key: [GroupKeyInput!]) { diff(from: $from, to: "now") {
+    bridge(period: "2025-Q1", groupBy: ["owner", "currency"]) {
+        groups { key { dimension value } steps { step changes } } }
+    changes(period: "2025-Q1", key: $key) { totalCount nodes { deal step after { owner } } } } }"""
+
+
+def test_a_group_of_the_bridge_opens_into_its_changes_by_its_own_key(ask: Ask) -> None:
+    groups = ask(EVERY_STEP)["diff"]["bridge"]["groups"]
+    assert len(groups) > 1
+    for group in groups:
+        found = ask(EVERY_STEP, key=group["key"])["diff"]["changes"]
+        assert found["totalCount"] == sum(step["changes"] for step in group["steps"])
+        owner = next(each["value"] for each in group["key"] if each["dimension"] == "owner")
+        assert {each["after"]["owner"] for each in found["nodes"]} == {owner}
+        assert {each["step"] for each in found["nodes"]} == {
+            step["step"] for step in group["steps"] if step["changes"]
+        }
+
+
+def test_a_key_that_no_group_can_have_is_refused(ask: Ask) -> None:
+    stage = {"dimension": "stage", "value": "Proposal"}
+    assert ask(EVERY_STEP, key=[stage]) == ("invalid-dimension", "key")
+    ann = {"dimension": "owner", "value": "ann"}
+    assert ask(EVERY_STEP, key=[ann, ann]) == ("invalid-dimension", "key")
+
+
 def test_pages_go_backwards_as_well(ask: Ask) -> None:
     whole = ask()["changes"]["nodes"]
     page, found = ask(last=7)["changes"], list[Any]()
