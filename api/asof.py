@@ -3,8 +3,10 @@
 Law: "now" is the database's clock with the head as horizon, read once, at the door; past the door
 nothing reads a clock. `as_of` alone means "as known then" on both axes; `known_at` moves the
 knowledge axis alone (`now` is hindsight); `horizon` pins the log. A basis given back in full
-repeats its answer byte for byte. `min_position` is no part of the basis: it says of the log that
-is read that it must hold that position, and changes nothing in the answer.
+repeats its answer byte for byte. A question that no clock can change is `timeless`: its "now" is
+when the last event that it sees was recorded, so that it stays the same until another one is.
+`min_position` is no part of the basis: it says of the log that is read that it must hold that
+position, and changes nothing in the answer.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ class AsOf(NamedTuple):
         witnessed_only: leave out what sources attested.
         under: judge by this playbook version, whatever was in force.
         min_position: the answer must see the log at least up to here.
+        timeless: the answer is the same whenever it is asked, as long as the same events are seen.
     """
 
     as_of: str | None = None
@@ -46,11 +49,16 @@ class AsOf(NamedTuple):
     witnessed_only: bool = False
     under: str | None = None
     min_position: int | None = None
+    timeless: bool = False
 
     @property
     def times(self) -> dict[str, str | int | bool | None]:
         """What says which basis is meant, as spelt."""
-        return {name: said for name, said in self._asdict().items() if name != "min_position"}
+        return {name: said for name, said in self._asdict().items() if name not in _BESIDE}
+
+
+_BESIDE = frozenset({"min_position", "timeless"})
+"""What is said beside the times."""
 
 
 class _Spelt(NamedTuple):
@@ -74,6 +82,8 @@ def resolve(asked: AsOf, present: Present, reader: LogReader) -> Basis:
     """
     if asked.min_position is not None and asked.min_position > present.head:
         raise not_reached(asked.min_position, present.head)
+    if asked.timeless:
+        present = _of_the_log(present, asked.horizon, reader)
     door = _Door(present, reader)
     both = _Spelt(present.clock) if asked.as_of is None else door.read(asked.as_of, "as_of")
     valid = both if asked.valid_at is None else door.read(asked.valid_at, "valid_at")
@@ -94,6 +104,15 @@ def resolve(asked: AsOf, present: Present, reader: LogReader) -> Basis:
         return basis
     published = reader.events(everything_known(basis), "playbook", (PlaybookPublished.type,))
     return replace(basis, under=version_label(asked.under, published))
+
+
+def _of_the_log(present: Present, horizon: int | None, reader: LogReader) -> Present:
+    """A present whose clock stands where the last event that is seen was recorded."""
+    last = present.head if horizon is None else min(horizon, present.head)
+    if last < 1:
+        return present
+    recorded_at: str = reader.at_positions([last])[last]["recorded_at"]
+    return present._replace(clock=datetime.fromisoformat(recorded_at))
 
 
 def check_sees(basis: Basis, min_position: int | None) -> None:
@@ -154,6 +173,13 @@ def parse_horizon(text: str, *, where: str = "") -> int:
         InvalidInput: `invalid-horizon`.
     """
     digits = text.removeprefix("pos:")
+    if digits.removeprefix("-").isdecimal() and digits.startswith("-"):
+        raise InvalidInput(
+            "invalid-horizon",
+            f"a position must not be negative: {text[:40]}",
+            where=where,
+            hint="positions count from 1; 0 is before the first",
+        )
     if not (digits.isascii() and digits.isdecimal()) or len(digits) > 18:
         raise InvalidInput(
             "invalid-horizon",

@@ -7,7 +7,7 @@ so what its questions share - settings, people, playbooks, the evidence on accou
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from enum import StrEnum
@@ -30,6 +30,7 @@ from ledger.domain.events import (
     stream_name,
 )
 from ledger.domain.times import Instant
+from projections.dimensions import BUILT_IN, check_known
 from projections.fold.calls import Call, calls_at
 from projections.fold.claims import claimed_deal
 from projections.fold.people import Organisation
@@ -50,9 +51,7 @@ from projections.tables.reading import tally_from_tables
 from projections.tables.serving import Tables, tables_at
 from projections.tally import Tally
 
-_DIMENSIONS_OF_THE_DEAL = frozenset(
-    {"owner", "stage", "gate", "category", "currency", "outcome", "account"}
-)
+_DIMENSIONS_OF_THE_DEAL = BUILT_IN - BY_PERSON
 """Dimensions that need nobody else's record."""
 
 DEAL_TYPES = frozenset(model.type for model in CATALOGUE["deal"])
@@ -327,6 +326,10 @@ class Book(ReferenceData):
         """The visible events of a period, whoever made the calls in them; see `calls`."""
         return self._reader.stream(self.basis, stream_name("period", period.name))
 
+    def versions(self, streams: Collection[str]) -> dict[str, int]:
+        """How many events streams had at the horizon, whosever they are; see `versions_at`."""
+        return self._reader.last_versions(streams, self.basis.horizon)
+
     def causes(self, positions: set[int]) -> dict[int, Event]:
         """The events that answer for values, by position."""
         found = self._alone.known(positions)
@@ -362,6 +365,18 @@ class Book(ReferenceData):
         self.made_from = MadeFrom.LOG if tables is None else MadeFrom.TABLES
         tally.merge(tally_calls(self.calls(period), group_by, directory))
         return Forecast(self.basis, period, self.settings, group_by, tally, organisation)
+
+    def check_known(self, group_by: Sequence[str], keys: Iterable[Sequence[str | None]]) -> None:
+        """See `dimensions.check_known`.
+
+        Raises:
+            InvalidInput: `invalid-dimension`.
+        """
+
+        def naming(name: str | None, limit: int) -> list[Event]:
+            return self._reader.naming_dimension(name, self.basis.horizon, limit)
+
+        check_known(naming, group_by, keys, told=not self.scope.is_limited)
 
     @contextmanager
     def tables(self, *, of_owners: bool = False) -> Iterator[Tables | None]:

@@ -35,14 +35,14 @@ def _is_of_buyer(field: FieldInfo) -> bool:
     return any(each.subject != _OURS for each in (*markers, *_markers(field.annotation)))
 
 
-_OF_BUYER: Mapping[str, frozenset[str]] = {
+WITHHELD_FIELDS: Mapping[str, frozenset[str]] = {
     kind: fields
     for kind, model in TYPES.items()
     if (fields := frozenset(n for n, field in model.model_fields.items() if _is_of_buyer(field)))
 }
 """Event type -> its fields with personal data of the buyer's side."""
 
-_ANY = frozenset().union(*_OF_BUYER.values())
+_ANY = frozenset().union(*WITHHELD_FIELDS.values())
 _FIELDS = {kind: frozenset(model.model_fields) for kind, model in TYPES.items()}
 _REQUIRED = {
     kind: frozenset(name for name, field in model.model_fields.items() if field.is_required())
@@ -56,7 +56,7 @@ def _fields_of(corrected: Mapping[str, Any]) -> frozenset[str]:
     kinds = [kind for kind in TYPES if _REQUIRED[kind] <= keys <= _FIELDS[kind]]
     if not kinds:
         return _ANY
-    return frozenset().union(*(_OF_BUYER.get(kind, frozenset()) for kind in kinds))
+    return frozenset().union(*(WITHHELD_FIELDS.get(kind, frozenset()) for kind in kinds))
 
 
 def discreet(event: Event) -> Event:
@@ -68,7 +68,7 @@ def discreet(event: Event) -> Event:
             return event
         told = {**payload, "payload": _without(corrected, _fields_of(corrected))}
         return {**event, "payload": told}
-    fields = _OF_BUYER.get(event["type"])
+    fields = WITHHELD_FIELDS.get(event["type"])
     return event if fields is None else {**event, "payload": _without(payload, fields)}
 
 

@@ -168,6 +168,7 @@ def patterns(
         if _in_window(deal, window, book):
             groups[_key(deal, dimensions, directory)].append(studied(deal))
     keys = sorted(groups, key=lambda key: tuple((part is None, part or "") for part in key))
+    book.check_known(dimensions, keys)
     everything = [each for key in keys for each in groups[key]]
     return {
         "basis": book.basis.as_dict(),

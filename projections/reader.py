@@ -23,7 +23,14 @@ from ledger.domain.basis import Basis
 from ledger.domain.calendar import Period
 from ledger.domain.envelope import complete, decode
 from ledger.domain.errors import NotFound
-from ledger.domain.events import DealOpened, DealRevised, Event, stream_id
+from ledger.domain.events import (
+    AccountOpened,
+    AccountRevised,
+    DealOpened,
+    DealRevised,
+    Event,
+    stream_id,
+)
 from ledger.domain.history import ACTS
 from ledger.domain.times import Instant, format_instant
 
@@ -77,6 +84,30 @@ _POSITIONS: LiteralString = """
     SELECT envelope FROM qledger.event
     WHERE position = ANY(%(positions)s::bigint[]) ORDER BY position
 """
+
+_LAST_VERSIONS: LiteralString = """
+    SELECT asked.stream, last.stream_version
+    FROM unnest(%(streams)s::text[]) AS asked (stream) CROSS JOIN LATERAL (
+        SELECT stream_version FROM qledger.event
+        WHERE stream = asked.stream COLLATE "C" AND position <= %(horizon)s
+        ORDER BY stream_version DESC LIMIT 1
+    ) AS last
+"""
+
+# A key that stands in the bytes may be that of something else: then the JSON is looked into.
+_DIMENSION: LiteralString = """
+    SELECT envelope FROM qledger.event
+    WHERE position <= %(horizon)s AND type = ANY(%(types)s::text[])
+    AND CASE WHEN position(%(part)s::bytea IN envelope) = 0 THEN false
+        WHEN %(name)s::text IS NULL THEN true
+        ELSE convert_from(envelope, 'UTF8')::jsonb #> '{payload,dimensions}' ? %(name)s::text
+            OR convert_from(envelope, 'UTF8')::jsonb #> '{payload,payload,dimensions}'
+                ? %(name)s::text
+        END
+    ORDER BY position DESC LIMIT %(limit)s
+"""
+_DIMENSIONS = b'"dimensions":{"'
+_WITH_DIMENSIONS = (DealOpened.type, DealRevised.type, AccountOpened.type, AccountRevised.type)
 
 _SAMPLE: LiteralString = """
     SELECT stream FROM qledger.event
@@ -309,6 +340,34 @@ class LogReader:
             if position not in by_position:
                 raise NotFound("unknown-position", f"there is no event at position {position}")
         return by_position
+
+    def last_versions(self, streams: Collection[str], horizon: int) -> dict[str, int]:
+        """How many events streams had at a position of the log, whatever their times.
+
+        Args:
+            streams: their names; those without events are not in the answer.
+            horizon: the last position that counts.
+        """
+        asked = {"streams": list(streams), "horizon": horizon}
+        rows = self._fetch(_LAST_VERSIONS, asked)
+        return dict(rows)
+
+    def naming_dimension(self, name: str | None, horizon: int, limit: int) -> list[Event]:
+        """The last events that give a deal or an account a dimension, the last one first.
+
+        Args:
+            name: which; None is any.
+            horizon: the last position that counts, whatever the times.
+            limit: how many at most.
+        """
+        asked = {
+            "name": name,
+            "part": _DIMENSIONS if name is None else orjson.dumps(name) + b":",
+            "types": sorted({*_WITH_DIMENSIONS, *ACTS}),
+            "horizon": horizon,
+            "limit": limit,
+        }
+        return [decode(envelope) for (envelope,) in self._fetch(_DIMENSION, asked)]
 
     def first_currency(self, basis: Basis) -> str | None:
         """The currency of the first visible deal event that says an amount; a correction may."""

@@ -275,6 +275,9 @@ def series(
             axis=Axis.AS_KNOWN_THEN if known_at is None else Axis.HINDSIGHT,
             organisation=organisation,
         )
+        book.check_known(
+            answer["group_by"], (tuple(line["key"].values()) for line in answer["lines"])
+        )
         note_made_from(book)
     if output is Format.JSON:
         write_json(answer)

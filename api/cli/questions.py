@@ -47,7 +47,9 @@ def forecast(
     """What the forecast of a period looked like at a basis."""
     dimensions = tuple(part.strip() for part in group_by.split(",") if part.strip())
     with open_door() as door, door.book(asked) as book:
-        answer = book.forecast(book.period(period), dimensions, organisation).as_dict()
+        found = book.forecast(book.period(period), dimensions, organisation)
+        book.check_known(found.group_by, found.tally.groups())
+        answer = found.as_dict()
         note_made_from(book)
     if output is Format.JSON:
         write_json(answer)

@@ -146,7 +146,9 @@ def _evidence(given: Any, where: str) -> EvidenceRecorded | None:
     except QledgerError as refusal:
         part = refusal.where.removeprefix(f"{EvidenceRecorded.type}.")
         path = part if part == "criterion" else f"evidence.{to_camel_case(part)}"
-        raise InvalidInput(refusal.code, refusal.message, where=f"{where}.{path}") from None
+        raise InvalidInput(
+            refusal.code, refusal.message, where=f"{where}.{path}", hint=refusal.hint
+        ) from None
     assert isinstance(found, EvidenceRecorded)  # noqa: S101 - the model of that type
     return found
 

@@ -16,6 +16,7 @@ from strawberry.extensions import MaskErrors
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 
 from api.graphql.limits import TOKENS_MAX
+from api.graphql.places import hint_of, place_of
 from api.noted import UNEXPECTED, noted, unexpected
 from ledger.domain.errors import InvalidInput, QledgerError, Unavailable
 
@@ -72,6 +73,7 @@ class Coded(MaskErrors):
         if isinstance(found, QledgerError):
             facts: dict[str, Any] = found.as_dict()
             message = facts.pop("message")
+            facts.update(self._in_the_question(error, found))
         elif found is None:
             message, facts = error.message, _facts(error)
         else:
@@ -87,6 +89,13 @@ class Coded(MaskErrors):
             path=error.path,
             extensions=facts,
         )
+
+    def _in_the_question(self, error: GraphQLError, found: QledgerError) -> dict[str, str]:
+        """Where it is and what to do, in the words of the question."""
+        variables = self.execution_context.variables
+        where = place_of(error, found.where, found.code, variables)
+        told = {"where": where, "hint": hint_of(found.hint)}
+        return {key: value for key, value in told.items() if value}
 
 
 def _facts(error: GraphQLError) -> dict[str, Any]:

@@ -141,7 +141,7 @@ def _besides(*, occurs: str | None) -> dict[str, Field]:
     )
     fields["expected_version"] = Field(
         int | None,
-        "The version of the stream that you have seen (streamVersion of its last event, 0 for "
+        "The version of the stream that you have seen (its streamVersion in a snapshot, 0 for "
         "a new one): when it has moved on, this is refused. By default it is decided on "
         "whatever is there.",
         UNSET,

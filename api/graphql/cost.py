@@ -1,10 +1,10 @@
 """What a question costs before it is answered: from its text and variables, never from data.
 
 Law: a list is as long as its page-size argument asks for, or as there are ids that it takes; where
-it takes neither it counts as `LENGTH_ASSUMED`. What stands inside a list costs that many times as
-much, and so on down the tree. An object costs 1 unit, a value nothing, `UNITS_A_POINT` units are a
-point, and a field that reads much whatever it returns costs points of its own (`POINTS`). What is
-skipped by a directive counts. The points are judged, not measured.
+it takes neither it counts as `LENGTHS` says, else as `LENGTH_ASSUMED`. What stands inside a list
+costs that many times as much, and so on down the tree. An object costs 1 unit, a value nothing,
+`UNITS_A_POINT` units are a point, and a field that reads much whatever it returns costs points of
+its own (`POINTS`). What is skipped by a directive counts. The points are judged, not measured.
 """
 
 from __future__ import annotations
@@ -77,11 +77,21 @@ POINTS: Mapping[str, int] = {
     "NotWonDeal.deal": 2,
     "PostMortem.deal": 2,
     "SimilarWon.deal": 2,
+    "DealConnection.totalCount": 5,
+    "Forecast.withoutAmount": 5,
+    "Forecast.withoutCloseDate": 5,
     "Deal.agenda": 2,
     "Deal.gates": 1,
     "Deal.timeline": 2,
 }
 """Type.field -> points of its own."""
+LENGTHS: Mapping[str, int] = {
+    "Forecast.groups": 100,
+    "Ladder.calls": 100,
+    "Ladder.people": 100,
+    "Queue.owners": 100,
+}
+"""Type.field -> as how long a list counts that comes whole, and grows with people or groups."""
 POINTS_OF_A_ROOT = 5
 """Of every other field of these types, which read the ledger anew."""
 ROOTS = frozenset({"Query", "Mutation", "Subscription", "Snapshot"})
@@ -199,7 +209,8 @@ class _Costs:
             return own
         size = self._size(field, node)
         many = is_list_type(_nullable(field.type))
-        length = (size or (page if not field.args else None) or LENGTH_ASSUMED) if many else 1
+        assumed = LENGTHS.get(f"{kind.name}.{name}", LENGTH_ASSUMED)
+        length = (size or (page if not field.args else None) or assumed) if many else 1
         inside = 0
         if node.selection_set is not None:
             inside = self.of(named, node.selection_set, None if many else size)

@@ -40,13 +40,17 @@ from api.graphql.relay import (
 )
 from api.graphql.scalars import AsOfTime, BigInt
 from api.graphql.told import told
-from api.graphql.types import LedgerEvent, Money, PageInfo
+from api.graphql.types import STREAM_VERSION, LedgerEvent, Money, PageInfo
 from ledger.domain.errors import InvalidInput
+from ledger.domain.events import stream_name
 from ledger.domain.times import format_instant
 from projections.agenda import agenda
 from projections.deals import DealFilter, deal_as_dict, deal_page
 from projections.evidence import evidence_of
 from projections.fold.asks import check_ahead
+from projections.rows.asking import Question
+from projections.rows.counting import count_of
+from projections.rows.deals import DEALS
 from projections.timeline import timeline
 
 T = TypeVar("T")
@@ -154,6 +158,10 @@ class Deal(Node):
     why: str = strawberry.field(
         description="Why its amount is in or out on its evidence, as a person says it."
     )
+
+    @strawberry.field(description=STREAM_VERSION)
+    async def stream_version(self) -> int | None:
+        return await self.book.version(stream_name("deal", str(self.deal_id)))
 
     @strawberry.field(description="Each claimed field with the event that answers for it.")
     async def claims(self) -> list[Claim]:
@@ -308,12 +316,22 @@ class DealEdge:
 
 @strawberry.type(description="A page of deals, in the order of their ids.")
 class DealConnection:
+    book: strawberry.Private[Opener]
+    wanted: strawberry.Private[DealFilter]
     edges: list[DealEdge] = strawberry.field(description="The deals with their cursors.")
     page_info: PageInfo = strawberry.field(description="Whether there is more.")
 
     @strawberry.field(description="The deals of this page.")
     def nodes(self) -> list[Deal]:
         return [edge.node for edge in self.edges]
+
+    @strawberry.field(
+        description="How many deals there are on all pages together, whatever the page. They are "
+        "counted where this is asked for."
+    )
+    async def total_count(self) -> int:
+        given = {name: value for name, value in self.wanted._asdict().items() if value is not None}
+        return await self.book.ask(lambda book: count_of(book, Question(DEALS, given)))
 
 
 @strawberry.input(description="Which deals. All parts must hold; what is absent does not filter.")
@@ -372,6 +390,8 @@ async def page_of(
         for row in rows[:first]
     ]
     return DealConnection(
+        book=opener,
+        wanted=wanted,
         edges=edges,
         page_info=PageInfo(
             has_next_page=len(rows) > first,

@@ -31,7 +31,7 @@ from api.graphql.schema import schema
 from ledger.domain.errors import Conflict, InvalidInput
 from ledger.store import documents
 from ledger.store.database import Database
-from projections.rows.catalogue import TABLES
+from projections.rows.catalogue import ASKED_ONLY, TABLES
 from projections.rows.definition import camel
 
 CHARACTERS_MAX = 100_000
@@ -39,8 +39,8 @@ DIGEST = "sha256:"
 _DIGEST = re.compile(DIGEST + "[0-9a-f]{64}")
 _ID = re.compile(r"[a-z0-9][a-z0-9.-]{0,99}")
 _PINNABLE = frozenset(
-    {"snapshot", "diff", "bridgeRows", "node", "nodes", "__typename"}
-    | {camel(table.root) for table in TABLES.values()}
+    {"snapshot", "diff", "node", "nodes", "__typename"}
+    | {camel(table.root) for table in (*TABLES.values(), *ASKED_ONLY)}
 )
 """The roots whose answers rest on their bases alone."""
 

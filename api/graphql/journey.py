@@ -5,10 +5,21 @@ Law: every status names its rule, a sentence, and its events, as `projections.jo
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import strawberry
 
+from api.graphql.opener import Opener
+from api.graphql.relay import (
+    AfterArgument,
+    BeforeArgument,
+    Connection,
+    FirstArgument,
+    LastArgument,
+    Paging,
+    page,
+)
 from api.graphql.told import told
 from api.graphql.types import LedgerEvent
 
@@ -281,5 +292,30 @@ class Lapse(Change):
 
 @strawberry.type(description="What will fall in the whole book until an instant.")
 class Lapses:
+    pages: strawberry.Private[Callable[[Paging], Connection[Lapse]]]
     until: str = strawberry.field(description="Until when, an instant in UTC.")
-    lapses: list[Lapse] = strawberry.field(description="By time, then by deal.")
+
+    @strawberry.field(description="By time, then by deal.")
+    def lapses(
+        self,
+        first: FirstArgument = None,
+        after: AfterArgument = None,
+        last: LastArgument = None,
+        before: BeforeArgument = None,
+    ) -> Connection[Lapse]:
+        return self.pages(Paging(first, after, last, before))
+
+    @classmethod
+    def at(cls, opener: Opener, listed: Sequence[Any], answer: dict[str, Any]) -> Lapses:
+        """What will fall.
+
+        Args:
+            opener: of the snapshot.
+            listed: what was asked, as JSON.
+            answer: see `projections.journey.lapses_rows`.
+        """
+
+        def pages(paging: Paging) -> Connection[Lapse]:
+            return page(opener, listed, paging, answer["lapses"], lambda each: told(Lapse, each))
+
+        return cls(pages=pages, until=answer["until"])

@@ -17,7 +17,7 @@ from strawberry.types.field import StrawberryField
 from api.access.commands import Writer
 from api.graphql.commands import COMMANDS, Command
 from api.graphql.scalars import BigInt
-from ledger.domain.errors import QledgerError, Unavailable
+from ledger.domain.errors import QledgerError, StreamMoved, Unavailable
 from ledger.domain.times import format_instant
 from ledger.service import Receipt
 
@@ -65,11 +65,19 @@ class Rejected:
         "null when it is about no single part of them."
     )
     hint: str | None = strawberry.field(description="What to do about it.")
+    current_version: int | None = strawberry.field(
+        description="With stream-moved, how many events the stream has now: look at what came, and "
+        "give it as expectedVersion. Null with all other codes."
+    )
 
     @classmethod
     def of(cls, refusal: QledgerError, where: str | None) -> Rejected:
         return cls(
-            code=refusal.code, message=refusal.message, where=where, hint=refusal.hint or None
+            code=refusal.code,
+            message=refusal.message,
+            where=where,
+            hint=refusal.hint or None,
+            current_version=refusal.version if isinstance(refusal, StreamMoved) else None,
         )
 
 

@@ -23,7 +23,7 @@ from api.graphql.arguments import (
 )
 from api.graphql.cursor import bases_of_cursors, times_of
 from api.graphql.identity import Node
-from api.graphql.nodes import NodeIdArgument, NodeIdsArgument, nodes_at
+from api.graphql.nodes import NodeIdArgument, NodeIdsArgument, node_at, nodes_at
 from api.graphql.opener import Opener
 
 
@@ -66,8 +66,7 @@ class NodeQueries:
         min_position: MinPositionArgument = None,
     ) -> Node | None:
         asked = AsOf(as_of, valid_at, known_at, horizon, witnessed_only, under, min_position)
-        (found,) = await nodes_at(await snapshot_of(info, asked), [id])
-        return found
+        return await node_at(await snapshot_of(info, asked), id)
 
     @strawberry.field(
         description="What several ids name, at one basis, in their order; null for each that is "

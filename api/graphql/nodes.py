@@ -37,6 +37,20 @@ NodeIdsArgument = Annotated[
 ]
 
 
+async def node_at(opener: Opener, id_: strawberry.ID) -> Node | None:
+    """What an id names at the basis of a snapshot.
+
+    Args:
+        opener: of the snapshot.
+        id_: what a field `id` gave.
+
+    Raises:
+        InvalidInput: `invalid-node-id`.
+    """
+    (found,) = await _named(opener, [_read(str(id_), "id")])
+    return found
+
+
 async def nodes_at(opener: Opener, ids: Sequence[strawberry.ID]) -> list[Node | None]:
     """What some ids name at the basis of a snapshot, in their order.
 
@@ -49,8 +63,12 @@ async def nodes_at(opener: Opener, ids: Sequence[strawberry.ID]) -> list[Node | 
     """
     if len(ids) > IDS_MAX:
         raise InvalidInput("too-many-ids", f"at most {IDS_MAX} ids", where="ids")
-    named = [_read(str(each)) for each in ids]
+    return await _named(
+        opener, [_read(str(each), f"ids[{number}]") for number, each in enumerate(ids)]
+    )
 
+
+async def _named(opener: Opener, named: Sequence[NodeId]) -> list[Node | None]:
     def found(book: Book) -> list[Any]:
         there = _There(book)
         return [_FACTS[each.type_name](there, each.key) for each in named]
@@ -62,13 +80,13 @@ async def nodes_at(opener: Opener, ids: Sequence[strawberry.ID]) -> list[Node | 
     ]
 
 
-def _read(text: str) -> NodeId:
+def _read(text: str, where: str) -> NodeId:
     found = NodeId.read(text)
     if found is None or found.type_name not in _FACTS:
         raise InvalidInput(
             "invalid-node-id",
             "no id of this ledger",
-            where="id",
+            where=where,
             hint="give what a field id gave; a deal by its id in the CRM is snapshot.deal",
         )
     return found
@@ -118,7 +136,7 @@ _FACTS: Mapping[str, Callable[[_There, str], Any]] = {
 _SHOWN: Mapping[str, Callable[[Opener, Any], Node]] = {
     Deal.__name__: Deal.of,
     LedgerEvent.__name__: lambda _opener, facts: LedgerEvent.of(facts),
-    Person.__name__: lambda _opener, facts: Person.of(facts),
-    Account.__name__: lambda _opener, facts: Account.of(facts),
+    Person.__name__: Person.at,
+    Account.__name__: Account.at,
     PlaybookVersion.__name__: PlaybookVersion.at,
 }

@@ -83,7 +83,7 @@ CategoryArgument = Annotated[
 HindsightArgument = Annotated[bool, strawberry.argument(description=_told(POINTS, "hindsight"))]
 SeriesKnownAtArgument = Annotated[
     AsOfTime | None,
-    strawberry.argument(description="The knowledge of hindsight; by default now."),
+    strawberry.argument(description="The knowledge of hindsight; by default all that is known."),
 ]
 OrderByArgument = Annotated[
     str | None,
@@ -192,7 +192,9 @@ class OverTime:
             "measures": measures, "category": category, "hindsight": hindsight,
             "key_1": key_1, "key_2": key_2, "key_3": key_3, "key_4": key_4,
         }  # fmt: skip
-        asked = AsOf(known_at=known_at, horizon=horizon, min_position=min_position)
+        asked = AsOf(
+            known_at=known_at, horizon=horizon, min_position=min_position, timeless=POINTS.timeless
+        )
         page = PageAsked.of(question(POINTS, given, order_by), first, after, {"0": asked.times})
         door = door_of(info)
         basis = await run_in_threadpool(door.taken_up, asked, page.basis)

@@ -24,7 +24,8 @@ from api.graphql.relay import (
 )
 from api.graphql.scalars import BigInt, ExactDecimal
 from api.graphql.told import told
-from api.graphql.types import BasisType, LedgerEvent
+from api.graphql.types import STREAM_VERSION, BasisType, LedgerEvent
+from ledger.domain.events import stream_name
 from projections.playbooks import playbook_as_dict
 
 WHY = (
@@ -268,6 +269,7 @@ class LadderPerson:
 
 @strawberry.type(description="From call to adjusted number in a period, step by step.")
 class Ladder:
+    book: strawberry.Private[Opener]
     period: str = strawberry.field(description="Such as 2026-Q1.")
     outcome_basis: BasisType = strawberry.field(
         description="As of which the outcome is told: all that the horizon holds."
@@ -282,6 +284,18 @@ class Ladder:
     unconverted: list[BigInt] = strawberry.field(
         description="The positions of numbers that have no rate, and are in no total."
     )
+
+    @strawberry.field(
+        description=f"{STREAM_VERSION} Of the period, that is: of everybody's calls and quotas "
+        "in it."
+    )
+    async def stream_version(self) -> int | None:
+        return await self.book.version(stream_name("period", self.period))
+
+    @classmethod
+    def at(cls, opener: Opener, facts: dict[str, Any]) -> Ladder:
+        """A ladder as `projections.ladder.ladder` tells it."""
+        return told(cls, {**facts, "book": opener})
 
 
 # --- playbooks ----------------------------------------------------------------------------------
@@ -391,6 +405,12 @@ class PlaybookVersion(Node):
     review: PlaybookReview | None = strawberry.field(
         description="Its last review; null for a version that is not in force."
     )
+
+    @strawberry.field(
+        description=f"{STREAM_VERSION} It is that of all versions of the playbook together."
+    )
+    async def stream_version(self) -> int | None:
+        return await self.book.version(stream_name("playbook", self.playbook))
 
     @strawberry.field(description="Its gates in order, with their questions and exit criteria.")
     async def gates(self) -> list[PlaybookGate]:

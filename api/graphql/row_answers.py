@@ -183,7 +183,7 @@ class RowsAnswer:
         (shape,) = shapes
         page = spelt_page(
             book, self.question, PageWanted(self._first, self.after, shape.shape.columns),
-            shape.shape.names, shape.shape.type_name, counted=counted in wanted,
+            shape.shape.names, shape.shape.type_name, count=counted in wanted,
         )  # fmt: skip
         if page is None:
             return {}

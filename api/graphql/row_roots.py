@@ -58,7 +58,7 @@ def asked_of(given: dict[str, Any]) -> AsOf:
     times = {name: given.pop(name, None) for name in _TIMES}
     if times["hindsight"] and times["known_at"] is not None:
         raise InvalidInput(
-            "hindsight-and-known-at", "give hindsight or known_at, not both", where="hindsight"
+            "hindsight-and-known-at", "give hindsight or knownAt, not both", where="hindsight"
         )
     return AsOf(
         times["as_of"],
@@ -76,7 +76,7 @@ def _answer(door: Door, table: Table, given: dict[str, Any]) -> RowsAnswer:
         door.check(Operation.READ_EVENTS)
     first, after = given.pop("first", None), given.pop("after", None)
     order_by = given.pop("order_by", None)
-    asked = asked_of(given)
+    asked = asked_of(given)._replace(timeless=table.timeless)
     what = question(table, given, order_by)
     page = PageAsked.of(what, FIRST if first is None else first, after, asked.times)
     basis = door.taken_up(asked, page.basis)

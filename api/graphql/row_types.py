@@ -15,7 +15,7 @@ from strawberry.types import Info
 
 from api.export.formats import FORMATS, export_path, format_named
 from api.graphql.row_answers import RowsAnswer, selected
-from api.graphql.scalars import Date, DateTime
+from api.graphql.scalars import BigInt, Date, DateTime
 from api.graphql.types import BasisType, PageInfo
 from projections.rows.asking import dimensions_named
 from projections.rows.definition import Column, Kind, Role, Table, camel
@@ -24,6 +24,7 @@ SCALARS: Mapping[Kind, Any] = {
     Kind.ID: strawberry.ID,
     Kind.STRING: str,
     Kind.INT: int,
+    Kind.BIG_INT: BigInt,
     Kind.FLOAT: float,
     Kind.BOOLEAN: bool,
     Kind.DATETIME: DateTime,
@@ -127,7 +128,8 @@ def _list_of(kind: Any) -> Any:
 def _sums_of(column: Column) -> list[_Plain]:
     name, kind = column.name, SCALARS[column.kind]
     what = camel(name)
-    one = " Null where they are in several currencies." if column.currency else ""
+    apart = [*(["currency"] if column.currency else []), *map(camel, column.alike)]
+    one = f" Null where they are not all of one {' and one '.join(apart)}." if apart else ""
     found = [
         _Plain(f"avg_{name}", float, f"The mean of {what}, of the rows that have one.{one}"),
         _Plain(f"min_{name}", kind, f"The least {what}.{one}"),

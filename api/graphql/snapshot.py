@@ -6,6 +6,7 @@ its own.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import strawberry
@@ -19,7 +20,7 @@ from api.graphql.forecasts import Forecast, Organisation, Wanted
 from api.graphql.identity import Node
 from api.graphql.journey import BookFinding, Lapses
 from api.graphql.looked_after import Debriefs, Decisions
-from api.graphql.nodes import NodeIdArgument, NodeIdsArgument, nodes_at
+from api.graphql.nodes import NodeIdArgument, NodeIdsArgument, node_at, nodes_at
 from api.graphql.opener import Opener
 from api.graphql.post_mortems import PostMortem
 from api.graphql.practice import Ladder, PlaybookVersion, Queue
@@ -27,7 +28,6 @@ from api.graphql.relay import Connection, Paging
 from api.graphql.row_answers import selected
 from api.graphql.scalars import BigInt
 from api.graphql.teams import Team
-from api.graphql.told import told
 from api.graphql.types import BasisType, Ledger
 from ledger.domain.times import parse_date
 from projections.book import Book
@@ -186,6 +186,7 @@ class Snapshot:
         def forecast(book: Book) -> Forecast:
             asked = book.period(period), tuple(group_by or ()), organisation.asked
             answer = book.forecast(*asked)
+            book.check_known(answer.group_by, answer.tally.groups())
             return Forecast.of(answer, str(book.made_from), wanted)
 
         return await self.book.ask(forecast)
@@ -218,10 +219,10 @@ class Snapshot:
         self, until: UntilArgument, period: OnlyPeriodArgument = None, owner: OwnerArgument = None
     ) -> Lapses:
         ahead = await self.book.instant(until)
-        return told(
-            Lapses,
-            await self.book.ask(lambda book: lapses_rows(book, ahead, period=period, owner=owner)),
+        answer = await self.book.ask(
+            lambda book: lapses_rows(book, ahead, period=period, owner=owner)
         )
+        return Lapses.at(self.book, ("lapses", ahead, period, owner), answer)
 
     @strawberry.field(
         description="The requalification queue: what was shown once and has to be shown again, in "
@@ -251,7 +252,8 @@ class Snapshot:
         "and beside it the evidence and the outcome."
     )
     async def ladder(self, period: PeriodArgument = None) -> Ladder:
-        return told(Ladder, await self.book.ask(lambda book: ladder(book, book.period(period))))
+        answer = await self.book.ask(lambda book: ladder(book, book.period(period)))
+        return Ladder.at(self.book, answer)
 
     @strawberry.field(description="All published versions of all playbooks, and their reviews.")
     async def playbooks(self) -> list[PlaybookVersion]:
@@ -286,7 +288,7 @@ class Snapshot:
         )
         listed = ("people", str(organisation.asked), manager)
         paging = Paging(first, after, last, before)
-        return relay.page(self.book, listed, paging, rows, Person.of)
+        return relay.page(self.book, listed, paging, rows, partial(Person.at, self.book))
 
     @strawberry.field(description="Somebody of ours by id; null when nobody of that id is there.")
     async def person(
@@ -295,7 +297,7 @@ class Snapshot:
         organisation: OrganisationArgument = Organisation.AS_WAS,
     ) -> Person | None:
         rows = await self.book.ask(lambda book: people_rows(book, organisation.asked, only=str(id)))
-        return Person.of(rows[0]) if rows else None
+        return Person.at(self.book, rows[0]) if rows else None
 
     @strawberry.field(description="The buyers' accounts, in the order of their ids.")
     async def accounts(
@@ -307,20 +309,19 @@ class Snapshot:
     ) -> Connection[Account]:
         rows = await self.book.ask(account_rows)
         paging = Paging(first, after, last, before)
-        return relay.page(self.book, ("accounts",), paging, rows, Account.of)
+        return relay.page(self.book, ("accounts",), paging, rows, partial(Account.at, self.book))
 
     @strawberry.field(description="An account by its id in the CRM; null when it is not there.")
     async def account(self, id: AccountIdArgument) -> Account | None:  # noqa: A002 - its name
         rows = await self.book.ask(lambda book: account_rows(book, only=str(id)))
-        return Account.of(rows[0]) if rows else None
+        return Account.at(self.book, rows[0]) if rows else None
 
     @strawberry.field(
         description="What an id names, at this basis; null when it is not there, or not for you "
         "to see."
     )
     async def node(self, id: NodeIdArgument) -> Node | None:  # noqa: A002 - the argument's name
-        (found,) = await nodes_at(self.book, [id])
-        return found
+        return await node_at(self.book, id)
 
     @strawberry.field(
         description="What several ids name, in their order; null for each that is not there, or "
@@ -385,8 +386,8 @@ class Snapshot:
         against: AgainstArgument = NOT_WON,
         organisation: OrganisationArgument = Organisation.AS_WAS,
     ) -> Patterns:
-        start = None if first_day is None else parse_date(first_day, where="patterns.firstDay")
-        end = None if last_day is None else parse_date(last_day, where="patterns.lastDay")
+        start = None if first_day is None else parse_date(first_day, where="first_day")
+        end = None if last_day is None else parse_date(last_day, where="last_day")
         answer = await self.book.ask(
             lambda book: patterns(
                 book,

@@ -28,7 +28,7 @@ from api.graphql.types import BasisType, LedgerEvent, Money
 from api.subscribing import Stream, Subscriptions
 from ledger.domain.basis import Basis
 from ledger.domain.errors import InvalidInput
-from ledger.domain.events import TYPES, Event, is_stream, stream_id, stream_name
+from ledger.domain.events import Event, is_stream, stream_id, stream_name
 from projections import forecast as forecasting
 from projections.audience import Audience, basis_of, is_of_deal
 from projections.deal_changes import DealChange, DealStanding, deal_change
@@ -36,6 +36,7 @@ from projections.discreet import DiscreetReader, discreet
 from projections.follower import BATCH_EVENTS_MAX, Passage, Sought
 from projections.position import await_position
 from projections.reader import LogReader
+from projections.rows.events import check_types
 from projections.timeline import event_facts
 
 CHANGES_BATCH_MAX = 20
@@ -326,12 +327,7 @@ def _sought(deal: str | None, types: list[str] | None) -> Sought:
     Raises:
         InvalidInput: `invalid-stream`, `unknown-event-type`.
     """
-    unknown = [each for each in types or () if each not in TYPES]
-    if unknown:
-        raise InvalidInput(
-            "unknown-event-type", f"there is no event type {unknown[0][:80]!r}", where="types",
-            hint=f"it is one of {', '.join(sorted(TYPES))}",
-        )  # fmt: skip
+    check_types(types or (), where="types")
     stream = None if deal is None else stream_name("deal", deal)
     if stream is not None and not is_stream(stream):
         raise InvalidInput("invalid-stream", f"{deal!r} cannot be the id of a deal", where="deal")
@@ -421,6 +417,7 @@ def _forecast_at(door: Door, position: int, asked: tuple[str, tuple[str, ...]]) 
     basis = door.resolve(AsOf(as_of=f"pos:{position}"))
     with door.book_at(basis) as book:
         answer = book.forecast(book.period(period), group_by)
+        book.check_known(answer.group_by, answer.tally.groups())
         totals = {key: value for key, value in answer.as_dict().items() if key != "basis"}
         return _Made(answer, totals, str(book.made_from))
 

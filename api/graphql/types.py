@@ -10,6 +10,12 @@ import strawberry
 from api.graphql.identity import Node
 from api.graphql.scalars import BigInt, ExactDecimal
 
+STREAM_VERSION = (
+    "How many events are recorded of it at the horizon of the basis, whatever their times: "
+    "expectedVersion of the next command on it. Null where you see it as it was then, and not as "
+    "it is."
+)
+
 
 @strawberry.type(
     name="Basis",

@@ -9,6 +9,7 @@ another site can send without asking is taken: no name but those that are answer
 
 from __future__ import annotations
 
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from fastapi.responses import (
     Response,
 )
 from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
@@ -39,7 +41,8 @@ from api.http import metrics
 from api.http.caching import ALWAYS_ASK
 from api.http.credentials import KnownOnly, asking_of
 from api.http.exports import export_routes
-from api.http.faults import fault
+from api.http.faults import fault, no_such_place
+from api.http.heads import GET_AND_HEAD
 from api.http.health import readiness
 from api.http.hosts import Hosts, KnownHostsOnly
 from api.http.ingest import INGEST_PATH, NDJSON, ingest_routes
@@ -89,6 +92,26 @@ class _BodyLimit:
         await self._app(scope, receive, send)
 
 
+def _no_json() -> InvalidInput:
+    return InvalidInput(
+        "not-json", "a request is JSON, and its Content-Type is application/json",
+        where="Content-Type",
+    )  # fmt: skip
+
+
+def _no_ndjson() -> InvalidInput:
+    return InvalidInput(
+        "not-ndjson",
+        "events in bulk are one JSON object a line, and their Content-Type is application/x-ndjson",
+        where="Content-Type",
+        hint="curl -H 'Content-Type: application/x-ndjson' --data-binary @events.ndjson",
+    )
+
+
+_JSON = b"application/json", _no_json
+_NDJSON = NDJSON, _no_ndjson
+
+
 class _JsonOnly:
     """Refuses to take questions and commands in anything but JSON, and events in bulk in anything
     but lines of JSON, said in exactly one way.
@@ -104,10 +127,9 @@ class _JsonOnly:
         if scope["type"] == "http" and scope["method"] == "POST":
             said = [value for key, value in scope["headers"] if key == b"content-type"]
             kinds = [value.partition(b";")[0].strip().lower() for value in said]
-            wanted = NDJSON if scope["path"] == INGEST_PATH else b"application/json"
+            wanted, refusal = _NDJSON if scope["path"] == INGEST_PATH else _JSON
             if kinds != [wanted]:
-                message = f"a request is JSON, and its Content-Type is {wanted.decode()}"
-                await fault(InvalidInput("not-json", message))(scope, receive, send)
+                await fault(refusal())(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
@@ -137,6 +159,7 @@ def create_app(
     app.add_middleware(KnownHostsOnly, hosts=hosts)
     app.add_middleware(Observed)
     app.state.subscriptions = subscriptions = Subscriptions(door.database, identifier)
+    answers = partial(app.api_route, methods=GET_AND_HEAD, include_in_schema=False)
     counted = {} if allowance is None else {ALLOWANCE: allowance}
 
     async def context(connection: HTTPConnection) -> dict[str, Any]:
@@ -162,27 +185,29 @@ def create_app(
     app.include_router(ingest_routes(door, ledger))
     app.mount("/graphiql", StaticFiles(directory=WEB / "graphiql"), name="graphiql")
 
-    @app.get("/", include_in_schema=False)
+    app.add_exception_handler(HTTPException, no_such_place)  # type: ignore[arg-type]
+
+    @answers("/")
     async def root() -> RedirectResponse:
         return RedirectResponse("/graphql")
 
-    @app.get("/schema.graphql", include_in_schema=False)
+    @answers("/schema.graphql")
     def sdl() -> PlainTextResponse:
         return PlainTextResponse(schema.as_str(), headers={"Cache-Control": ALWAYS_ASK})
 
-    @app.get("/api/columns.json", include_in_schema=False)
+    @answers("/api/columns.json")
     def columns() -> JSONResponse:
         return JSONResponse(catalogue(), headers={"Cache-Control": ALWAYS_ASK})
 
-    @app.get("/healthz", include_in_schema=False)
+    @answers("/healthz")
     async def healthz() -> dict[str, str]:
         return {"status": "ok"}
 
-    @app.get("/readyz", include_in_schema=False)
+    @answers("/readyz")
     def readyz() -> JSONResponse:
         return readiness(door.database)
 
-    @app.get("/metrics", include_in_schema=False)
+    @answers("/metrics")
     def read_metrics(request: Request) -> Response:
         try:
             policy.check(asking_of(request).principal, Operation.OBSERVE)

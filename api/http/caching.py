@@ -3,8 +3,8 @@
 Law: a tag is made from the question, from who asks, from all bases that the answer states, and from
 the release that made it; the same tag is the same answer, but for what it was made from. An answer
 is immutable only where nothing recorded later can change it: its horizon is pinned, and its times
-are instants or positions. A date is not: the reporting time zone, in which its day ends, may be set
-anew.
+are instants or positions, or no clock can change it. A date is not: the reporting time zone, in
+which its day ends, may be set anew.
 """
 
 from __future__ import annotations
@@ -63,6 +63,6 @@ def is_pinned(asked: AsOf) -> bool:
         ]
     except InvalidInput:  # such as "now"
         return False
-    told = asked.as_of is not None or asked.valid_at is not None
+    told = asked.timeless or asked.as_of is not None or asked.valid_at is not None
     ends = asked.horizon is not None or any(each.position is not None for each in spelt)
     return told and ends and all(each.day is None for each in spelt)

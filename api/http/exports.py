@@ -1,4 +1,4 @@
-"""Exports: GET /export/{table}.{format}, streamed, with the basis in the headers.
+"""Exports: GET /export/{table}.{format}, streamed, with the basis in the headers; HEAD tells these.
 
 Law: whatever can be refused is refused before the first byte, as JSON with a stable code. What
 fails later breaks the connection off, so that nobody takes a part for the whole. An export holds
@@ -9,13 +9,15 @@ come again.
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
+from difflib import get_close_matches
 from typing import Any, BinaryIO, NamedTuple
 
 import orjson
 from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
+from strawberry.utils.str_converters import to_snake_case
 
 from api.access.policy import Operation
 from api.asof import AsOf, parse_horizon
@@ -24,11 +26,12 @@ from api.export.formats import Format, format_named
 from api.http.caching import ALWAYS_ASK, IMMUTABLE, is_fresh, is_pinned, tag_of
 from api.http.credentials import asking_of
 from api.http.faults import fault
+from api.http.heads import GET_AND_HEAD, head_of
 from ledger.domain.basis import Basis
 from ledger.domain.errors import InvalidInput, QledgerError, Unavailable
 from projections.rows.asking import Question, columns_named, question
 from projections.rows.catalogue import table_named
-from projections.rows.definition import Column
+from projections.rows.definition import Column, Table
 
 RETRY_SECONDS = 5
 AT_ONCE_MAX = 3
@@ -67,7 +70,54 @@ class _Export(NamedTuple):
         asked = _asked(given)
         columns = given.pop("columns", None)
         found = table_named(table)
-        return cls(question(found, given), columns_named(found, columns), format_named(kind), asked)
+        _check_names(found, given)
+        return cls(
+            question(found, given),
+            _columns(found, columns),
+            format_named(kind),
+            asked._replace(timeless=found.timeless),
+        )
+
+
+_TIMES = (
+    "as_of", "valid_at", "known_at", "hindsight", "horizon", "witnessed_only", "under",
+    "min_position",
+)  # fmt: skip
+"""The arguments that say of the basis, which every table takes."""
+
+
+def _check_names(table: Table, given: Iterable[str]) -> None:
+    """Refuse arguments that there are not.
+
+    Raises:
+        InvalidInput: `unknown-argument`.
+    """
+    known = sorted(each.name for each in table.arguments)
+    for name in given:
+        if name in known:
+            continue
+        every = (*_TIMES, "columns", *known)
+        near = get_close_matches(to_snake_case(name[:100]), every, 1)
+        perhaps = f"{near[0]} is meant, perhaps; " if near else ""
+        raise InvalidInput(
+            "unknown-argument",
+            f"an export of {table.name} takes no argument {name[:100]!r}",
+            where=name[:100],
+            hint=f"{perhaps}it takes {', '.join(every)}",
+        )
+
+
+def _columns(table: Table, names: str | None) -> tuple[Column, ...]:
+    """The columns of the file, as files spell them.
+
+    Raises:
+        InvalidInput: `unknown-column`.
+    """
+    try:
+        return columns_named(table, names)
+    except InvalidInput as refusal:
+        told = f"it has {', '.join(table.index)}"
+        raise InvalidInput(refusal.code, refusal.message, where=refusal.where, hint=told) from None
 
 
 def _asked(given: dict[str, str]) -> AsOf:
@@ -107,7 +157,7 @@ def export_routes(door: Door) -> APIRouter:
     router = APIRouter()
     running = threading.BoundedSemaphore(AT_ONCE_MAX)
 
-    @router.get("/export/{name}", include_in_schema=False)
+    @router.api_route("/export/{name}", methods=GET_AND_HEAD, include_in_schema=False)
     async def export(name: str, request: Request) -> Response:
         asking = asking_of(request)
         seen = door.seen_by(asking)
@@ -129,6 +179,9 @@ def export_routes(door: Door) -> APIRouter:
         }
         if is_fresh(headers["ETag"], request.headers.get("if-none-match")):
             return Response(status_code=304, headers=headers)
+        headers.update(_of_the_file(wanted, basis))
+        if request.method == "HEAD":
+            return head_of(wanted.kind.media_type, headers)
         if not running.acquire(blocking=False):
             refused = fault(
                 Unavailable("too-many-exports", f"{AT_ONCE_MAX} exports are running already")
@@ -172,17 +225,20 @@ async def _streamed(
     except BaseException:
         pipe.stop()
         raise
-    file = f"{wanted.question.table.name}-{basis.valid_at:%Y-%m-%d}-pos{basis.horizon}"
     return StreamingResponse(
         _all(first, chunks, pipe),
         media_type=wanted.kind.media_type,
-        headers={
-            **headers,
-            **told,
-            "Content-Disposition": f'attachment; filename="{file}.{wanted.kind.name}"',
-            "X-Content-Type-Options": "nosniff",
-        },
+        headers={**headers, **told},
     )
+
+
+def _of_the_file(wanted: _Export, basis: Basis) -> dict[str, str]:
+    """What programs that take files in look at."""
+    file = f"{wanted.question.table.name}-{basis.valid_at:%Y-%m-%d}-pos{basis.horizon}"
+    return {
+        "Content-Disposition": f'attachment; filename="{file}.{wanted.kind.name}"',
+        "X-Content-Type-Options": "nosniff",
+    }
 
 
 async def _all(first: bytes, rest: AsyncIterator[bytes], pipe: Any) -> AsyncIterator[bytes]:

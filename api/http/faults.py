@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from api.noted import noted
@@ -33,6 +35,7 @@ _STATUS_OF_CODE = {
     "body-stalled": 408,
     "request-too-large": 413,
     "not-json": 415,
+    "not-ndjson": 415,
     "unsupported-encoding": 415,
 }
 """Where HTTP has a status for what is the matter."""
@@ -52,6 +55,37 @@ def fault(error: QledgerError) -> JSONResponse:
     return JSONResponse(
         {"errors": [told_of(error)]}, status_code=status, headers={"Cache-Control": "no-store"}
     )
+
+
+def no_such_place(request: Request, error: HTTPException) -> JSONResponse:
+    """The answer where nothing is at a path, or not by this method.
+
+    Args:
+        request: what was asked.
+        error: why the web framework does not take it.
+    """
+    path = request.url.path[:200]
+    if error.status_code == 404:
+        return fault(
+            NotFound(
+                "unknown-path", f"there is nothing at {path}", where="path",
+                hint="there are /graphql, /export/{table}.{format}, /ingest, /api/columns.json, "
+                "/schema.graphql, /healthz, /readyz and /metrics",
+            )
+        )  # fmt: skip
+    if error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "GET").split(", ")
+        refused = InvalidInput(
+            "method-not-allowed",
+            f"{path} is not asked by {request.method}",
+            hint=f"ask by {' or '.join(sorted(allowed))}",
+        )
+    else:
+        refused = InvalidInput("invalid-request", error.detail)
+    answer = fault(refused)
+    answer.status_code = error.status_code
+    answer.headers.update(error.headers or {})
+    return answer
 
 
 def told_of(error: QledgerError) -> dict[str, Any]:

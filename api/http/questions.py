@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, cast
 
 import orjson
 from cross_web import AsyncHTTPRequestAdapter, HTTPException
-from fastapi import Request
+from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from strawberry.fastapi import GraphQLRouter
@@ -30,12 +30,15 @@ from api.graphql.documents import check_variables, rests_on_its_bases, text_of
 from api.http.caching import ALWAYS_ASK, IMMUTABLE, is_fresh, is_pinned, tag_of
 from api.http.encoding import json_bytes
 from api.http.faults import fault
+from api.http.heads import GET_AND_HEAD, head_of
 from api.http.media import GRAPHQL_RESPONSE, JSON, is_refused, media_type_for, without_data
 from api.moment import HEAD, Asked, MomentDoor
 from api.noted import note_document
 from ledger.domain.errors import InvalidInput, QledgerError
 
 REMEMBERED_MAX = 2_000
+_NAMES_A_QUESTION = frozenset({"documentId", "query"})
+_VARY = "Authorization, Accept"
 _FAILED = "answer_failed"
 _REFUSED = "question_refused"
 _document: ContextVar[str | None] = ContextVar("document", default=None)
@@ -85,11 +88,17 @@ class QuestionRouter(GraphQLRouter[dict[str, Any], None]):
         super().__init__(*args, **kwargs)
         self._remembered = _Remembered()
 
+        given = Depends(self.context_getter)
+
+        async def head(request: Request, context: Any = given) -> Response:
+            return await self._head(request, context)
+
+        self.add_api_route("", head, methods=["HEAD"], include_in_schema=False)
+
     def should_render_graphql_ide(self, request: BaseRequestProtocol) -> bool:
         """The page is for people: for who asks for HTML, and not for a document."""
-        wants_html = "text/html" in request.headers.get("accept", "")
         return (
-            wants_html
+            _wants_html(request)
             and "documentId" not in request.query_params
             and super().should_render_graphql_ide(request)
         )
@@ -131,15 +140,8 @@ class QuestionRouter(GraphQLRouter[dict[str, Any], None]):
 
     async def _taken(self, request: Request, context: dict[str, Any], root_value: Any) -> Any:
         """The answer to a question by either method, or the refusal of it."""
-        door: Door = context["door"]
-        _document.set(None)
         try:
-            name = await _document_named(request)
-            if name is not None:
-                text = await run_in_threadpool(text_of, door.database, name)
-                note_document(name)
-                check_variables(text, await _variables_given(request))
-                _document.set(text)
+            await _find_document(request, context["door"])
             if request.method != "GET":
                 return await super().run(request, context, root_value)
             return await self._answer(request, _question(request), context, root_value)
@@ -149,6 +151,25 @@ class QuestionRouter(GraphQLRouter[dict[str, Any], None]):
             refused = fault(InvalidInput("invalid-request", error.reason))
             refused.status_code = error.status_code
             return refused
+
+    async def _head(self, request: Request, context: dict[str, Any]) -> Response:
+        """The head of the answer to the same GET: with a tag where it was answered before."""
+        if _wants_html(request) and not _NAMES_A_QUESTION & request.query_params.keys():
+            return head_of("text/html; charset=utf-8", {})
+        door = MomentDoor.of(context["door"])
+        try:
+            await _find_document(request, door)
+            question = _question(request)
+            asked = self._remembered.get(question.digest)
+            if asked is None:
+                return head_of(_media_type(request), {"Vary": _VARY})
+            await run_in_threadpool(door.ask_again, asked)
+        except QledgerError as error:
+            return fault(error)
+        headers = _headers(question, door)
+        if is_fresh(headers["ETag"], request.headers.get("if-none-match")):
+            return Response(status_code=304, headers=headers)
+        return head_of(_media_type(request), headers)
 
     async def _answer(
         self, request: Request, question: Question, context: dict[str, Any], root_value: Any
@@ -174,6 +195,10 @@ class QuestionRouter(GraphQLRouter[dict[str, Any], None]):
         return answer
 
 
+def _wants_html(request: BaseRequestProtocol | Request) -> bool:
+    return "text/html" in request.headers.get("accept", "")
+
+
 def _media_type(request: Request) -> str:
     return media_type_for(request.headers.get("accept"))
 
@@ -189,8 +214,25 @@ def _headers(question: Question, door: MomentDoor) -> dict[str, str]:
     return {
         "ETag": _tag(question, door),
         "Cache-Control": IMMUTABLE if pinned and door.asked else ALWAYS_ASK,
-        "Vary": "Authorization, Accept",
+        "Vary": _VARY,
     }
+
+
+async def _find_document(request: Request, door: Door) -> None:
+    """Find the document that a request names, if it names one.
+
+    Raises:
+        InvalidInput: `document-and-query`, `unknown-variable`.
+        NotFound: `unknown-document`.
+    """
+    _document.set(None)
+    name = await _document_named(request)
+    if name is None:
+        return
+    text = await run_in_threadpool(text_of, door.database, name)
+    note_document(name)
+    check_variables(text, await _variables_given(request))
+    _document.set(text)
 
 
 async def _document_named(request: Request) -> str | None:
@@ -199,7 +241,7 @@ async def _document_named(request: Request) -> str | None:
     Raises:
         InvalidInput: `document-and-query`.
     """
-    if request.method == "GET":
+    if request.method in GET_AND_HEAD:
         name, query = request.query_params.get("documentId"), request.query_params.get("query")
     else:
         body = await request.body()
@@ -224,7 +266,7 @@ async def _document_named(request: Request) -> str | None:
 async def _variables_given(request: Request) -> list[str]:
     """The names of the variables of a request; none where they cannot be read, which is refused."""
     try:
-        if request.method == "GET":
+        if request.method in GET_AND_HEAD:
             given = orjson.loads(request.query_params.get("variables") or "{}")
         else:
             given = orjson.loads(await request.body()).get("variables")

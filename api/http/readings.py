@@ -2,7 +2,7 @@
 
 Law: what has to be logged is logged before it leaves: an answer in one piece before it is sent, one
 that leaves in parts as begun before the first of them, and again at its end with all that left,
-also where it was broken off.
+also where it was broken off. A HEAD tells nothing of the ledger, and is no reading.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class ReadingsLogged:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         asking = asking_in(scope) if scope["type"] == "http" else None
-        if asking is None:
+        if asking is None or scope["method"] == "HEAD":
             await self._app(scope, receive, send)
             return
         asked = _Asked(scope)

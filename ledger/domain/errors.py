@@ -8,6 +8,7 @@ the class into an exit status or an HTTP status; nothing else about an error dep
     |-- InvalidInput      the caller gave something that can never be accepted
     |-- Refused           well-formed, but the ledger's state or rules forbid it
     |   |-- Conflict      somebody else was first; read again and retry
+    |   |   `-- StreamMoved   they recorded in the same stream; it says its version now
     |   `-- Forbidden     the one who asks may not
     |-- Unauthenticated   nobody knows who asks
     |-- NotFound          no such deal, event, playbook ... at this basis
@@ -15,6 +16,8 @@ the class into an exit status or an HTTP status; nothing else about an error dep
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 
 class QledgerError(Exception):
@@ -39,7 +42,7 @@ class QledgerError(Exception):
         advice = f"; {self.hint}" if self.hint else ""
         return f"{self.message}{place}{advice} [{self.code}]"
 
-    def as_dict(self) -> dict[str, str]:
+    def as_dict(self) -> dict[str, Any]:
         """The same facts for JSON: `code`, `message`, and `where` and `hint` where given."""
         facts = {"code": self.code, "message": self.message, "where": self.where, "hint": self.hint}
         return {key: value for key, value in facts.items() if value}
@@ -55,6 +58,27 @@ class Refused(QledgerError):
 
 class Conflict(Refused):
     """The stream moved on, or the event id is taken by other content."""
+
+
+class StreamMoved(Conflict):
+    """The stream is not at the version that was decided upon: `stream-moved`.
+
+    Args:
+        stream: its name.
+        version: its last version now, 0 for one without events.
+    """
+
+    def __init__(self, stream: str, version: int) -> None:
+        super().__init__(
+            "stream-moved",
+            f"{stream} is at version {version}, which is not the one that this was decided upon",
+            where=stream,
+            hint="read it again and decide again",
+        )
+        self.version = version
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**super().as_dict(), "current_version": self.version}
 
 
 class Forbidden(Refused):

@@ -45,7 +45,7 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from ledger.domain.errors import InvalidInput, QledgerError
 from ledger.domain.money import format_amount, minor_units, parse_amount
@@ -82,9 +82,8 @@ def _coded(rule: Callable[[Any], object]) -> Callable[[Any], Any]:
         try:
             return rule(value)
         except QledgerError as error:
-            raise PydanticCustomError(
-                "domain", "{message}", {"code": error.code, "message": error.message}
-            ) from None
+            facts = {"code": error.code, "message": error.message, "hint": error.hint}
+            raise PydanticCustomError("domain", "{message}", facts) from None
 
     return check
 
@@ -130,7 +129,11 @@ def _rate(value: object) -> Decimal:
 
 
 Clean = AfterValidator(_not_control)
-Key = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+_KEY = r"^[a-z][a-z0-9_]{0,63}$"
+_SHA256 = r"^[0-9a-f]{64}$"
+_PERIOD = r"^\d{4}(-Q[1-4]|-(0[1-9]|1[0-2]))?$"
+_EMAIL = r"^[^@\s]+@[^@\s]+$"
+Key = Annotated[str, StringConstraints(pattern=_KEY)]
 RecordId = Annotated[
     str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True), Clean
 ]
@@ -140,7 +143,7 @@ Label = Annotated[
 ]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=4000), Clean]
 Link = Annotated[str, StringConstraints(min_length=1, max_length=2000), Clean]
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Sha256 = Annotated[str, StringConstraints(pattern=_SHA256)]
 Currency = Annotated[str, AfterValidator(_coded(_currency))]
 Moment = Annotated[
     datetime, BeforeValidator(_coded(_instant)), PlainSerializer(format_instant, return_type=str)
@@ -153,24 +156,26 @@ Percent = Annotated[int, Field(ge=0, le=100, strict=True)]
 Dimensions = Annotated[dict[Key, Label], Field(max_length=32)]
 RevisedDimensions = Annotated[dict[Key, Label | None], Field(max_length=32)]
 """Merged key by key; a null value removes that key."""
-PeriodName = Annotated[str, StringConstraints(pattern=r"^\d{4}(-Q[1-4]|-(0[1-9]|1[0-2]))?$")]
+PeriodName = Annotated[str, StringConstraints(pattern=_PERIOD)]
 
 PersonOfStream = PersonalData("stream")
 PersonalName = Annotated[Name, PersonOfStream]
 PersonalEmail = Annotated[
     str,
-    StringConstraints(min_length=3, max_length=254, pattern=r"^[^@\s]+@[^@\s]+$"),
+    StringConstraints(min_length=3, max_length=254, pattern=_EMAIL),
     Clean,
     PersonOfStream,
 ]
 StakeholderName = Annotated[Name, PersonalData("stakeholder")]
 StakeholderEmail = Annotated[
     str,
-    StringConstraints(min_length=3, max_length=254, pattern=r"^[^@\s]+@[^@\s]+$"),
+    StringConstraints(min_length=3, max_length=254, pattern=_EMAIL),
     Clean,
     PersonalData("stakeholder"),
 ]
 Quote = Annotated[Text, PersonalData("said_by")]
+BuyersReason = Annotated[Text, PersonalData("account")]
+"""Why the buyer did something, in whatever words it came."""
 
 
 class Category(StrEnum):
@@ -325,38 +330,38 @@ class StakeholderChanged(_StakeholderFields, Patch):
 class StakeholderLeft(EventPayload):
     type = "stakeholder-left"
     stakeholder: RecordId
-    reason: Text | None = None
+    reason: Annotated[Text, PersonalData("stakeholder")] | None = None
 
 
 class BuyerAdvanced(EventPayload):
     type = "buyer-advanced"
     gate: Key
-    reason: Text | None = None
+    reason: BuyersReason | None = None
 
 
 class BuyerRegressed(EventPayload):
     type = "buyer-regressed"
     gate: Key
-    reason: Text | None = None
+    reason: BuyersReason | None = None
 
 
 class BuyerLooped(EventPayload):
     type = "buyer-looped"
     from_gate: Key
     to_gate: Key
-    reason: Text | None = None
+    reason: BuyersReason | None = None
 
 
 class DealClosed(EventPayload):
     type = "deal-closed"
     outcome: Outcome
-    buyer_reason: Annotated[Text, PersonalData("account")] | None = None
+    buyer_reason: BuyersReason | None = None
     seller_reason: Text | None = None
 
 
 class DealReopened(EventPayload):
     type = "deal-reopened"
-    reason: Text | None = None
+    reason: BuyersReason | None = None
 
 
 class DebriefAnswer(_Model):
@@ -667,6 +672,45 @@ _FAULT_CODES = {
     "literal_error": "unknown-value",
 }
 
+_FAULT_WORDS = {
+    "string_too_long": "it has more than {max_length} characters",
+    "string_too_short": "it has fewer than {min_length} characters",
+    "too_long": "it has more than {max_length} parts",
+    "missing": "it is missing",
+    "extra_forbidden": "there is no such field",
+    "enum": "it is none of {expected}",
+    "literal_error": "it is none of {expected}",
+    "greater_than": "it is not more than {gt}",
+    "greater_than_equal": "it is less than {ge}",
+    "less_than_equal": "it is more than {le}",
+    "string_type": "it is no text",
+    "int_type": "it is no whole number",
+    "bool_type": "it is neither true nor false",
+    "uuid_parsing": "it is no UUID",
+    "value_error": "{error}",
+}
+"""Kind of fault -> what is wrong; of any other kind the library's own words are told."""
+
+_SPELLINGS = {
+    _KEY: (
+        "it is no key",
+        "a key has small letters, digits and _, at most 64, and begins with a letter",
+    ),
+    _SHA256: ("it is no SHA-256", "write it as 64 hexadecimal digits, small letters"),
+    _PERIOD: ("it is no fiscal period", "write it like 2026, 2026-Q1 or 2026-03"),
+    _EMAIL: ("it is no e-mail address", "write it like ann@example.com"),
+}
+"""How a text must be spelt -> what is wrong with one that is not, and what to do."""
+
+
+def _told(fault: ErrorDetails) -> tuple[str, str]:
+    """What is wrong, and what to do."""
+    facts = fault.get("ctx", {})
+    if fault["type"] == "string_pattern_mismatch" and facts["pattern"] in _SPELLINGS:
+        return _SPELLINGS[facts["pattern"]]
+    words = _FAULT_WORDS.get(fault["type"])
+    return fault["msg"] if words is None else words.format(**facts), facts.get("hint", "")
+
 
 def _first_fault(event_type: str, error: ValidationError) -> InvalidInput:
     faults = error.errors(include_url=False, include_input=False)
@@ -675,7 +719,8 @@ def _first_fault(event_type: str, error: ValidationError) -> InvalidInput:
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
     coded = fault.get("ctx", {}).get("code")
     code = coded or _FAULT_CODES.get(fault["type"], "invalid-payload")
-    return InvalidInput(code, f"{fault['msg']}{more}", where=path)
+    message, hint = _told(fault)
+    return InvalidInput(code, f"{message}{more}", where=path, hint=hint)
 
 
 # --- streams ------------------------------------------------------------------------------------

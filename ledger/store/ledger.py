@@ -22,7 +22,7 @@ from eventsourcing.utils import Environment, EnvType
 
 from ledger.config import Settings
 from ledger.domain.envelope import Prepared, content, decode, prepare, splice
-from ledger.domain.errors import Conflict, InvalidInput
+from ledger.domain.errors import Conflict, InvalidInput, StreamMoved
 from ledger.domain.events import CATALOGUE, Draft, Event, stream_category
 from ledger.domain.times import Instant, parse_instant
 from ledger.store import log
@@ -258,10 +258,7 @@ class Ledger(Application[str]):
                 return earlier
             if expected is not None:
                 break
-        raise Conflict(
-            "stream-moved", f"{stream} is not at the version that this was decided upon",
-            where=stream, hint="read it again and decide again",
-        )  # fmt: skip
+        raise StreamMoved(stream, log.last_version(connection, stream))
 
     def _added(self, appended: log.Appended, prepared: list[Prepared]) -> Recorded:
         self._clock_seen = max(self._clock_seen, appended.recorded_at)

@@ -2,7 +2,8 @@
 
 Law: all of it is made in one pass over the rows, in constant memory: a page holds as many rows as
 it shows, a sum one number. Counts and sums say what all rows say that the filters let through,
-whatever page is looked at. Amounts are added exactly, and only where all are in one currency.
+whatever page is looked at. Amounts are added exactly, and only what may be added: all in one
+currency, of one measure, and of a bridge either its steps or one of its ends.
 """
 
 from __future__ import annotations
@@ -68,12 +69,13 @@ class Sums:
     counts: dict[str, int] = field(default_factory=dict)
     least: dict[str, Any] = field(default_factory=dict)
     most: dict[str, Any] = field(default_factory=dict)
-    currencies: dict[str, set[Cell]] = field(default_factory=dict)
+    parts: dict[str, set[Any]] = field(default_factory=dict)
+    """By measure: the currencies, and what else tells apart what may not be added."""
 
     def add(self, row: Row) -> None:
         """Take one more row."""
         self.count += 1
-        for column, at, exact, currency in _measured(self.table, self.measures):
+        for column, at, exact, part_of in _measured(self.table, self.measures):
             cell: Any = row[at]
             if cell is None:
                 continue
@@ -83,8 +85,8 @@ class Sums:
             self.totals[name] = self.totals.get(name, Decimal(0)) + exactly
             self.least[name] = min(cell, self.least.get(name, cell))
             self.most[name] = max(cell, self.most.get(name, cell))
-            if currency is not None:
-                self.currencies.setdefault(name, set()).add(row[currency])
+            if part_of is not None:
+                self.parts.setdefault(name, set()).add(part_of(row))
 
     def as_dict(self) -> dict[str, Any]:
         """`count`, and for each measure `sum_`, `avg_`, `min_` and `max_`; exact sums as text."""
@@ -92,7 +94,7 @@ class Sums:
         for column, *_places in _measured(self.table, self.measures):
             name = column.name
             counted = self.counts.get(name, 0)
-            mixed = len(self.currencies.get(name, ())) > 1
+            mixed = len(self.parts.get(name, ())) > 1
             total = None if mixed or not counted else self.totals[name]
             if column.role is Role.SUM:
                 whole = column.kind is Kind.INT
@@ -107,19 +109,19 @@ class Sums:
         return facts
 
 
-_Measured: TypeAlias = tuple[Column, int, int | None, int | None]
+_Measured: TypeAlias = tuple[Column, int, int | None, Callable[[Row], Any] | None]
 
 
 @cache
 def _measured(table: Table, measures: frozenset[str]) -> tuple[_Measured, ...]:
-    """The measures with their places, and those of their exact text and of their currency."""
+    """The measures with their places, those of their exact text, and what parts each."""
     at = table.index
     return tuple(
         (
             column,
             at[column.name],
             None if column.exact is None else at[column.exact],
-            None if column.currency is None else at[column.currency],
+            itemgetter(*map(at.__getitem__, column.parted_by)) if column.parted_by else None,
         )
         for column in table.measures
         if column.name in measures
@@ -129,7 +131,7 @@ def _measured(table: Table, measures: frozenset[str]) -> tuple[_Measured, ...]:
 def _looked_at(table: Table, measures: frozenset[str]) -> set[str]:
     """The columns that sums of some measures look at."""
     found = [table.column(name) for name in measures]
-    several = ((each.name, each.exact, each.currency) for each in found)
+    several = ((each.name, each.exact, *each.parted_by) for each in found)
     return {name for names in several for name in names if name is not None}
 
 

@@ -98,6 +98,7 @@ def question(table: Table, given: Given, order_by: str | None = None) -> Questio
             )
         if value is not None:
             checked[name] = _checked(argument, value)
+    _check_spans(checked)
     return Question(table, checked, _order(table, order_by))
 
 
@@ -161,6 +162,24 @@ def _order(table: Table, order_by: str | None) -> tuple[Order, ...]:
 # --- arguments ----------------------------------------------------------------------------------
 
 
+def _check_spans(checked: Mapping[str, Cell]) -> None:
+    """Refuse what begins behind its end.
+
+    Raises:
+        InvalidInput: `invalid-span`.
+    """
+    for start, first in checked.items():
+        end = "to" if start == "from" else start.removesuffix("_from") + "_until"
+        last: Any = checked.get(end)
+        if last is not None and first > last:
+            raise InvalidInput(
+                "invalid-span",
+                f"it begins at {first} and ends before that, at {last}",
+                where=start,
+                hint="give the smaller one first",
+            )
+
+
 def _checked(argument: Option | Filter, value: Cell) -> Cell:
     read = _READERS.get(argument.kind)
     found = value if read is None else read(argument.name, value)
@@ -168,6 +187,13 @@ def _checked(argument: Option | Filter, value: Cell) -> Cell:
         return found
     if argument.choices and found not in argument.choices:
         raise _invalid(argument.name, value, f"it is one of {', '.join(argument.choices)}")
+    if argument.check is not None:
+        try:
+            argument.check(str(found))
+        except InvalidInput as refusal:
+            raise InvalidInput(
+                refusal.code, refusal.message, where=argument.name, hint=refusal.hint
+            ) from None
     if argument.test is Test.IN_PERIOD:
         FiscalCalendar().period(str(found))
     if argument.test is Test.HAS_DIMENSION and "=" not in str(found):
@@ -200,7 +226,7 @@ def _flag(name: str, value: Cell) -> Cell:
 def _whole(name: str, value: Cell) -> Cell:
     text = str(value)
     if isinstance(value, bool) or not (text.isascii() and text.isdecimal() and len(text) <= 18):
-        raise _invalid(name, value, "it is a whole number")
+        raise _invalid(name, value, "it is a whole number, and not negative")
     return int(text)
 
 
@@ -227,6 +253,7 @@ _READERS: Mapping[Kind, Callable[[str, Cell], Cell]] = {
     Kind.STRING: _text,
     Kind.BOOLEAN: _flag,
     Kind.INT: _whole,
+    Kind.BIG_INT: _whole,
     Kind.FLOAT: _number,
     Kind.DATE: _day,
     Kind.DATETIME: _instant,

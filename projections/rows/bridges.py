@@ -36,6 +36,9 @@ FROM = ("from_valid_at", "from_known_at", "from_position")
 LINES = ("opening", *(str(step) for step in StepKind), "closing")
 """The lines of every bridge, in their order."""
 
+KINDS = ("opening", "step", "closing")
+"""What a line is: the steps lead from the opening to the closing, and are added up without them."""
+
 
 def bridge_rows(found: Bridge) -> Iterator[Row]:
     """The rows of a bridge, in the order of its groups and steps.
@@ -56,7 +59,7 @@ def bridge_rows(found: Bridge) -> Iterator[Row]:
         keys = key_cells(group["key"].values())
         for place, line in _lines(group):
             yield (
-                *head, *keys, place, line["step"],
+                *head, *keys, place, line["step"], _kind(line["step"]),
                 *amount_cells(Decimal(line["amount"])), answer["currency"], line["deals"],
                 line.get("changes"), line.get("restated"), *basis_cells(second),
             )  # fmt: skip
@@ -66,6 +69,10 @@ def _lines(group: dict[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
     opening, closing = ({"step": end, **group[end]} for end in ("opening", "closing"))
     for line in (opening, *group["steps"], closing):
         yield LINES.index(line["step"]), line
+
+
+def _kind(line: str) -> str:
+    return line if line in KINDS else "step"
 
 
 def first_basis_of(row: Row, second: Basis) -> Basis:
@@ -111,11 +118,12 @@ BRIDGES = Table(
             required=True,
         ),
         Column("step", Kind.STRING, f"{', '.join(LINES)}.", required=True),
+        Column("kind", Kind.STRING, f"{', '.join(KINDS)}.", required=True),
         Column(
             "amount", Kind.FLOAT,
             "In the reporting currency, as a number for charts; of a step signed, so that opening "
             "and steps add up to the closing.",
-            Role.SUM, required=True, exact="amount_exact", currency="currency",
+            Role.SUM, required=True, exact="amount_exact", currency="currency", alike=("kind",),
         ),
         Column(
             "amount_exact", Kind.STRING, "The same as exact decimal text.", required=True
@@ -124,7 +132,7 @@ BRIDGES = Table(
         Column(
             "deals", Kind.INT,
             "How many deals; of a step, those that came in less those that left.",
-            Role.SUM, required=True,
+            Role.SUM, required=True, alike=("kind",),
         ),
         Column("changes", Kind.INT, "Of a step: how many changes of deals.", Role.SUM),
         Column(

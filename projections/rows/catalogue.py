@@ -46,7 +46,9 @@ def catalogue() -> dict[str, Any]:
     Returns:
         JSON: `tables`, each with `name`, `graphql` (its root), `exported` (whether it is also to be
         had as a file), `description`, `key`, `arguments` and `columns` ({`name`, `graphql`, `type`,
-        `role`, `aggregation`, `nullable`, `exact`, `currency`, `standard`, `description`}).
+        `role`, `aggregation`, `nullable`, `exact`, `currency`, `alike`, `standard`, `description`};
+        what is of several currencies, or says several things in a column of `alike`, is never
+        calculated into one number}.
     """
     return {"tables": [_table_as_dict(table) for table in (*TABLES.values(), *ASKED_ONLY)]}
 
@@ -78,6 +80,7 @@ def _table_as_dict(table: Table) -> dict[str, Any]:
                 "nullable": not column.required,
                 "exact": column.exact,
                 "currency": column.currency,
+                "alike": list(column.alike),
                 "standard": column in standard,
                 "description": column.description,
             }

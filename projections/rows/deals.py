@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from ledger.domain.money import Money
+from ledger.domain.money import Money, minor_units
 from projections.book import Book
 from projections.explain import verdict_sentence
 from projections.fold.gates import GateStatus, MoveKind
@@ -48,7 +48,9 @@ _CLAIMED = (
     ),
     Column(
         "reporting_amount_exact", Kind.STRING,
-        "The same as exact decimal text, rounded half-even to the minor unit.",
+        "The same as exact decimal text, rounded half-even to the minor unit in each row: a sum of "
+        "rows may miss a cell of the forecast, which is rounded once. amount_exact adds up "
+        "exactly, within a currency.",
     ),
     Column(
         "weighted_amount", Kind.FLOAT,
@@ -58,7 +60,8 @@ _CLAIMED = (
     ),
     Column(
         "weighted_amount_exact", Kind.STRING,
-        "The same as exact decimal text, rounded half-even to the minor unit.",
+        "The same as exact decimal text, rounded half-even to the minor unit in each row, as "
+        "reporting_amount_exact is.",
     ),
     Column("reporting_currency", Kind.STRING, "The reporting currency at the basis, ISO 4217."),
     Column("close_date", Kind.DATE, "The close date that the record carries: expected while open."),
@@ -207,7 +210,10 @@ DEALS = Table(
     filters=(
         *DEAL_FILTERS,
         Filter("stage", "stage", Test.IS, Kind.STRING, "Only deals at this claimed stage."),
-        Filter("currency", "currency", Test.IS, Kind.STRING, "Only amounts in this currency."),
+        Filter(
+            "currency", "currency", Test.IS, Kind.STRING,
+            "Only amounts in this currency, ISO 4217: USD.", check=minor_units,
+        ),
         Filter(
             "evidenced", "evidenced", Test.IS, Kind.STRING,
             f"Only deals whose evidence supports this category: {', '.join(CATEGORIES)}.",

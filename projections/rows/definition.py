@@ -21,11 +21,13 @@ Row: TypeAlias = tuple[Cell, ...]
 
 
 class Kind(StrEnum):
-    """The type of a column, by the name that it has in GraphQL."""
+    """The type of a column or an argument, by the name that it has in GraphQL."""
 
     ID = "ID"
     STRING = "String"
     INT = "Int"
+    BIG_INT = "BigInt"
+    """Of arguments alone: a position, as all other arguments take it."""
     FLOAT = "Float"
     BOOLEAN = "Boolean"
     DATETIME = "DateTime"
@@ -64,6 +66,8 @@ class Column(NamedTuple):
         exact: for a measure, the column that holds the same as exact decimal text.
         currency: for an amount, the column that says in which currency it is; it is summed only
             where all rows have one.
+        alike: for a measure, columns in which rows say of what it is; what is of several is never
+            calculated into one number.
         source: what it is read from.
     """
 
@@ -74,7 +78,13 @@ class Column(NamedTuple):
     required: bool = False
     exact: str | None = None
     currency: str | None = None
+    alike: tuple[str, ...] = ()
     source: Source = Source.STATE
+
+    @property
+    def parted_by(self) -> tuple[str, ...]:
+        """The columns in which all rows must say the same for it to be calculated with."""
+        return self.alike if self.currency is None else (self.currency, *self.alike)
 
 
 class Test(StrEnum):
@@ -99,6 +109,7 @@ class Filter(NamedTuple):
         kind: the type of the argument.
         description: for an analyst.
         choices: the values that it may have; none means any.
+        check: refuses a value in words of its own.
     """
 
     name: str
@@ -107,6 +118,7 @@ class Filter(NamedTuple):
     kind: Kind
     description: str
     choices: tuple[str, ...] = ()
+    check: Callable[[str], object] | None = None
 
 
 class Option(NamedTuple):
@@ -160,9 +172,11 @@ class Table:
         filters: arguments that leave rows out.
         make: gives the rows at a book's basis, all columns in order, sorted by the key.
         options: arguments that say of what rows are made.
+        timeless: whether its rows are the same whenever they are asked for, as long as the same
+            events are seen.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - every part of a table is one
         self,
         name: str,
         root: str,
@@ -173,6 +187,7 @@ class Table:
         filters: tuple[Filter, ...],
         make: Maker,
         options: tuple[Option, ...] = (),
+        timeless: bool = False,
     ) -> None:
         self.name = name
         self.root = root
@@ -182,6 +197,7 @@ class Table:
         self.filters = filters
         self.options = options
         self.make = make
+        self.timeless = timeless
 
     @cached_property
     def index(self) -> Mapping[str, int]:

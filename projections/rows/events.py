@@ -7,11 +7,19 @@ new, and nothing twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import orjson
 
-from ledger.domain.events import Event, is_stream, stream_category, stream_id, stream_name
+from ledger.domain.errors import InvalidInput, NotFound
+from ledger.domain.events import (
+    TYPES,
+    Event,
+    is_stream,
+    stream_category,
+    stream_id,
+    stream_name,
+)
 from projections.book import Book
 from projections.rows.definition import (
     Column,
@@ -22,6 +30,7 @@ from projections.rows.definition import (
     Test,
     Wanted,
     basis_cells,
+    names_in,
 )
 from projections.summary import summary
 
@@ -32,10 +41,51 @@ _FROM_COLUMNS = frozenset({
 """What the log's columns say; the rest stands in the envelope."""
 
 
+def check_types(names: Iterable[str], *, where: str = "") -> None:
+    """Refuse types of events that there are not.
+
+    Args:
+        names: of types.
+        where: the argument.
+
+    Raises:
+        InvalidInput: `unknown-event-type`.
+    """
+    for name in names:
+        if name not in TYPES:
+            raise InvalidInput(
+                "unknown-event-type",
+                f"there is no event type {name[:80]!r}",
+                where=where,
+                hint=f"it is one of {', '.join(sorted(TYPES))}",
+            )
+
+
+def _check_reaches(book: Book, after: int) -> None:
+    """Refuse to go on behind a position that the log does not reach, whatever the horizon.
+
+    Raises:
+        NotFound: `unknown-position`.
+    """
+    if after <= book.basis.horizon:
+        return
+    try:
+        book.causes({after})
+    except NotFound as refusal:
+        raise NotFound(
+            refusal.code,
+            f"{refusal.message}, and so nothing comes behind it",
+            where="after_position",
+            hint="another ledger, or one restored from an older copy, counts from the start",
+        ) from None
+
+
 def _rows(book: Book, wanted: Wanted) -> Iterator[Row]:
     basis = basis_cells(book.basis)
+    read_up_to = int(wanted.hints.get("after_position") or 0)
+    _check_reaches(book, read_up_to)
     after = max(
-        int(wanted.hints.get("after_position") or 0),
+        read_up_to,
         0 if wanted.after is None else int(str(wanted.after[0])),
     )
     stream: str | None = None
@@ -48,7 +98,7 @@ def _rows(book: Book, wanted: Wanted) -> Iterator[Row]:
     found = book.log(
         after=after,
         stream=stream,
-        types=None if types is None else [each.strip() for each in str(types).split(",")],
+        types=None if types is None else names_in(str(types)),
         whole=whole,
     )
     for event in found:
@@ -118,7 +168,7 @@ EVENTS = Table(
     key=("position",),
     filters=(
         Filter(
-            "after_position", "position", Test.AFTER, Kind.INT,
+            "after_position", "position", Test.AFTER, Kind.BIG_INT,
             "Only events behind this position: the last one that you have read.",
         ),
         Filter("deal", "deal", Test.IS, Kind.STRING, "Only events of this deal, by id."),
@@ -130,6 +180,7 @@ EVENTS = Table(
         Filter(
             "type", "type", Test.ANY_OF, Kind.STRING,
             "Only events of these types, separated by commas.",
+            check=lambda spelt: check_types(names_in(spelt)),
         ),
         Filter(
             "occurred_from", "occurred_at", Test.AT_LEAST, Kind.DATETIME,
@@ -149,4 +200,5 @@ EVENTS = Table(
         ),
     ),
     make=_rows,
+    timeless=True,
 )  # fmt: skip

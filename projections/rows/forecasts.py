@@ -32,11 +32,13 @@ def _rows(book: Book, wanted: Wanted) -> Iterator[Row]:
     period, group_by = wanted.options.get("period"), wanted.options.get("group_by")
     dimensions = names_in(str(group_by or ""))
     as_is = bool(wanted.options.get("as_is"))
-    answer = book.forecast(
+    forecast = book.forecast(
         book.period(None if period is None else str(period)),
         dimensions,
         Organisation.AS_IS if as_is else Organisation.AS_WAS,
-    ).as_dict()
+    )
+    book.check_known(dimensions, forecast.tally.groups())
+    answer = forecast.as_dict()
     groups = answer["groups"] if dimensions else [{"key": {}, "measures": answer["measures"]}]
     basis = basis_cells(book.basis)
     facts = answer["period"]
@@ -83,17 +85,19 @@ FORECASTS = Table(
         Column("category", Kind.STRING, f"{', '.join(CATEGORIES)}.", required=True),
         Column(
             "amount", Kind.FLOAT, "In the reporting currency, as a number for charts.", Role.SUM,
-            required=True, exact="amount_exact", currency="currency",
+            required=True, exact="amount_exact", currency="currency", alike=("measure",),
         ),
         Column(
             "amount_exact", Kind.STRING,
-            "The same as exact decimal text, rounded once, half-even.", required=True,
+            "The same as exact decimal text, rounded once, half-even: a sum of cells, or of rows "
+            "of deals, each of them rounded, may miss it by some cents.",
+            required=True,
         ),
         Column("currency", Kind.STRING, "The reporting currency; null where none is known yet."),
         Column(
             "deals", Kind.INT,
             "How many deals are in it, those without an amount too; null for called and adjusted.",
-            Role.SUM,
+            Role.SUM, alike=("measure",),
         ),
         Column(
             "complete", Kind.BOOLEAN,

@@ -43,6 +43,7 @@ def _rows(book: Book, wanted: Wanted) -> Iterator[Row]:
         measures=names_in(str(asked.get("measures") or "")) or DEAL_MEASURES,
         axis=Axis.HINDSIGHT if asked.get("hindsight") else Axis.AS_KNOWN_THEN,
     )
+    book.check_known(answer["group_by"], (tuple(line["key"].values()) for line in answer["lines"]))
     basis, points = answer["basis"], answer["points"]
     for line in sorted(answer["lines"], key=_place):  # each is in the order of its days
         head, tail = key_cells(line["key"].values()), (line["measure"], line["category"])
@@ -85,12 +86,18 @@ POINTS = Table(
         Column("measure", Kind.STRING, f"{', '.join(MEASURES)}.", required=True),
         Column("category", Kind.STRING, f"{', '.join(CATEGORIES)}.", required=True),
         Column(
-            "amount", Kind.FLOAT, "In the reporting currency, as a number for charts.", Role.MEAN,
-            required=True, exact="amount_exact", currency="currency",
+            "amount", Kind.FLOAT,
+            "In the reporting currency, as a number for charts; it is what holds that day, and "
+            "adds up over groups and categories, never over days or measures.",
+            Role.MEAN, required=True, exact="amount_exact", currency="currency",
+            alike=("measure",),
         ),
         Column("amount_exact", Kind.STRING, "The same as exact decimal text.", required=True),
         Column("currency", Kind.STRING, "The reporting currency of the day; null without one."),
-        Column("deals", Kind.INT, "How many deals; null for called and adjusted.", Role.MEAN),
+        Column(
+            "deals", Kind.INT, "How many deals that day; null for called and adjusted.", Role.MEAN,
+            alike=("measure",),
+        ),
     ),
     key=("key_1", "key_2", "key_3", "key_4", "measure", "category", "day"),
     filters=(
@@ -127,4 +134,5 @@ POINTS = Table(
         ),
     ),
     make=_rows,
+    timeless=True,
 )  # fmt: skip

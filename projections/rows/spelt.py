@@ -14,10 +14,10 @@ from typing import Final, LiteralString, NamedTuple, TypeAlias
 from projections.book import Book, MadeFrom
 from projections.rows.answering import PageWanted
 from projections.rows.asking import Question
+from projections.rows.counting import counted
 from projections.rows.deals import DEALS
 from projections.rows.definition import Kind, Source, camel
 from projections.rows.served import CELLS, Asked
-from projections.tables.serving import Tables
 
 INT_MAX = 2**31 - 1
 _TYPENAME: LiteralString = "__typename"
@@ -52,8 +52,6 @@ _PAGE: LiteralString = """
 """
 """One row more than the page, in which a line ends nowhere but between rows. It is in the order of
 the subquery: nothing stands between the two that PostgreSQL could do in another order."""
-
-_COUNT: LiteralString = "SELECT count(*) FROM ({rows}) AS row"
 
 
 class SpeltPage(NamedTuple):
@@ -101,7 +99,7 @@ def may_be_spelt(asked: Question, names: Names) -> bool:
 
 
 def spelt_page(
-    book: Book, asked: Question, page: PageWanted, names: Names, of_type: str, *, counted: bool
+    book: Book, asked: Question, page: PageWanted, names: Names, of_type: str, *, count: bool
 ) -> SpeltPage | None:
     """A page of deals as JSON; None where it has to be made otherwise.
 
@@ -111,7 +109,7 @@ def spelt_page(
         page: how many, behind which.
         names: of the cells, in order.
         of_type: what a cell without a column says.
-        counted: whether to count all rows too.
+        count: whether to count all rows too.
     """
     if book.basis.horizon > INT_MAX:
         return None
@@ -124,22 +122,14 @@ def spelt_page(
         parameters = {**spelling.parameters, "first": page.first, "of_type": of_type}
         statement = _statement(spelling, names, tables.connection.info.server_version)
         found = tables.rows(statement, parameters)[0]
-        lines, count, first, last, plain = found
-        total = _count(book, asked, tables) if counted else None
+        lines, shown_or_more, first, last, plain = found
+        total = counted(Asked(book, asked.given, asked.wanted(())), tables) if count else None
     if not plain:
         return None
     book.made_from = MadeFrom.TABLES
-    more = count > page.first
+    more = shown_or_more > page.first
     shown = lines[: lines.rindex(b"\n")] if more else lines or b""
     return SpeltPage(b"[" + shown.replace(b"\n", b",") + b"]", first, last, more, total)
-
-
-def _count(book: Book, asked: Question, tables: Tables) -> int:
-    counting = Asked(book, asked.given, asked.wanted(()))
-    counting.prepare(tables, ordered=False)
-    statement = _COUNT.replace("{rows}", counting.statement(["s.deal"], ordered=False))
-    count: int = tables.rows(statement, counting.parameters)[0][0]
-    return count
 
 
 def _statement(spelling: Asked, names: Names, version: int) -> LiteralString:

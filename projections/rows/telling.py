@@ -55,7 +55,10 @@ DEAL_COLUMNS = (
 DEAL_FILTERS = (
     Filter("deal", "deal", Test.IS, Kind.STRING, "Only this deal, by id."),
     Filter("account", "account", Test.IS, Kind.STRING, "Only deals with this account, by id."),
-    Filter("owner", "owner", Test.IS, Kind.STRING, "Only deals that this person owns, by id."),
+    Filter(
+        "owner", "owner", Test.IS, Kind.STRING,
+        "Only deals that this person owns, by id; one person, not several by commas.",
+    ),
     Filter(
         "manager", "manager", Test.IS, Kind.STRING,
         "Only deals whose owner reports to this person directly.",

@@ -16,11 +16,15 @@ import orjson
 
 from ledger.domain.basis import Basis
 from ledger.domain.times import parse_instant
+from projections.rows.catalogue import ASKED_ONLY, TABLES
 from projections.rows.definition import camel
 from scripts.isolating.truth import Asked, plain
 
 BUSY_SECONDS = 0.2
 _BASIS = "basis { validAt knownAt horizon witnessedOnly under }"
+
+_CELLS = ("key_1", "measure", "category", "amount_exact", "deals")
+_BY_OWNER = (("group_by", "owner"), ("period", "2026-Q1"))
 
 PAGED = (
     Asked("deals", None, ("deal", "owner", "amount_exact", "currency", "category", "evidenced")),
@@ -29,20 +33,41 @@ PAGED = (
     Asked("gates", None, ("deal", "gate_number", "gate", "status", "since", "missing")),
     Asked("criteria", "status", ("deal", "criterion_number", "criterion", "status", "lapses_at")),
     Asked("events", None, ("position", "event_id", "type", "known_at", "summary")),
-)
+    Asked("evidence", None, ("stream", "position", "criterion", "stance", "quote", "owner")),
+    Asked("evidence", "-occurred_at", ("position", "occurred_at", "corrected_by", "category")),
+    Asked("forecast", None, _CELLS, _BY_OWNER),
+    Asked(
+        "bridges", None, ("from_position", "key_1", "step", "amount_exact", "deals", "restated"),
+        (*_BY_OWNER, ("measure", "evidenced"), ("from", "2026-01-31T12:00:00.000000Z"),
+         ("to", "2026-03-20T12:00:00.000000Z")),
+    ),
+    Asked(
+        "bridges", "-amount", ("key_1", "kind", "step", "amount", "changes"),
+        (*_BY_OWNER, ("measure", "claimed"), ("from", "2026-01-10T00:00:00.000000Z"),
+         ("to", "now")),
+    ),
+    Asked(
+        "points", None, ("day", "key_1", "measure", "category", "amount_exact", "deals"),
+        (*_BY_OWNER, ("from", "2026-01-15"), ("to", "2026-03-15"), ("every", "month")),
+    ),
+    Asked(
+        "points", "day,-amount", ("day", "period", "key_1", "measure", "amount_exact", "currency"),
+        (("group_by", "category"), ("from", "2026-02-01"), ("to", "2026-02-14"),
+         ("every", "week"), ("hindsight", "true")),
+    ),
+)  # fmt: skip
 EXPORTED = (
     Asked(
         "deals", None, ("deal", "owner", "amount_exact", "evidenced", "counts_on", "weight_percent")
     ),
     Asked("gates", None, ("deal", "gate_number", "status", "passes", "regressions")),
     Asked("events", None, ("position", "event_id", "stream", "type", "payload")),
+    Asked("evidence", None, ("stream", "position", "said_by", "source_kind", "known_at")),
+    Asked("forecast", None, _CELLS, _BY_OWNER),
 )
-_ROOT = {
-    "deals": "dealRows",
-    "gates": "gateRows",
-    "criteria": "criterionRows",
-    "events": "eventRows",
-}
+_ROOT = {table.name: camel(table.root) for table in (*TABLES.values(), *ASKED_ONLY)}
+_OWN_TIMES = frozenset({table.name for table in ASKED_ONLY})
+"""Tables that are asked by times of their own."""
 _AMOUNT = "reporting_amount_exact"
 
 
@@ -83,15 +108,23 @@ class Client:
         self._random = random
         self.told: list[Told] = []
 
-    async def ask_until(self, end: float) -> None:
-        """Ask until the event loop's clock says that time."""
+    async def ask_until(self, end: float, begin: Asked) -> None:
+        """Ask until the event loop's clock says that time.
+
+        Args:
+            end: that time.
+            begin: what is asked first.
+        """
         clock = asyncio.get_running_loop().time
+        self.told.append(await self._page(begin))
         while clock() < end:
-            ask = self._random.choice((self._page, self._page, self._sum_up, self._export))
+            ask = self._random.choice(
+                (self._page, self._page, self._page, self._sum_up, self._export, self._forecast)
+            )
             self.told.append(await ask())
 
-    async def _page(self) -> Told:
-        asked = self._random.choice(PAGED)
+    async def _page(self, begin: Asked | None = None) -> Told:
+        asked = begin or self._random.choice(PAGED)
         first = self._random.choice((7, 25, 100))
         when = await self._when()
         rows: list[list[Any]] = []
@@ -107,6 +140,23 @@ class Client:
         if len(set(bases)) > 1:
             raise Refused(f"the pages of one walk rest on {set(bases)}")
         return Told(asked, bases[0], rows, pages=len(bases))
+
+    async def _forecast(self) -> Told:
+        """The groups of a forecast as people read them, told as the rows of the flat table."""
+        asked = Asked("forecast", None, _CELLS, _BY_OWNER)
+        found = await self._post(
+            f"""query {{ rows: snapshot({_arguments(await self._when())}) {{ {_BASIS}
+                forecast(period: "2026-Q1", groupBy: ["owner"]) {{ groups {{
+                    key {{ value }} cells {{ measure category amount deals }} }} }} }} }}"""
+        )
+        rows = [
+            [key["value"], cell["measure"], cell["category"], cell["amount"], cell["deals"]]
+            for group in found["forecast"]["groups"]
+            for key in group["key"]
+            for cell in group["cells"]
+        ]
+        rows.sort(key=lambda row: (row[0] is None, row[0] or "", row[1], row[2]))
+        return Told(asked, _basis(found["basis"]), rows)
 
     async def _sum_up(self) -> Told:
         by = self._random.choice(("owner", "evidenced", "category", "outcome"))
@@ -127,7 +177,8 @@ class Client:
     async def _export(self) -> Told:
         asked = self._random.choice(EXPORTED)
         when = await self._when()
-        told = {"columns": ",".join(asked.columns), **({"as_of": when} if when else {})}
+        told = {"columns": ",".join(asked.columns), **dict(asked.given)}
+        told |= {"as_of": when} if when else {}
         while True:
             answer = await self._http.get(f"/export/{asked.table}.ndjson", params=told)
             if answer.status_code != 503:
@@ -159,11 +210,17 @@ class Client:
 
 
 def _page_query(asked: Asked, when: str | None) -> str:
-    order = f', orderBy: "{asked.order_by}"' if asked.order_by else ""
-    return f"""query($first: Int, $after: String) {{
-        rows: {_ROOT[asked.table]}(first: $first, after: $after, {_arguments(when)}{order}) {{
+    given = [f"{camel(name)}: {_spelt(value)}" for name, value in asked.given]
+    given += [] if asked.table in _OWN_TIMES else [_arguments(when)]
+    given += [f'orderBy: "{asked.order_by}"'] if asked.order_by else []
+    return f"""query($first: Int!, $after: String) {{
+        rows: {_ROOT[asked.table]}(first: $first, after: $after, {", ".join(given)}) {{
             {_BASIS} pageInfo {{ hasNextPage endCursor }}
             nodes {{ {" ".join(map(camel, asked.columns))} }} }} }}"""
+
+
+def _spelt(value: str) -> str:
+    return value if value == "true" else f'"{value}"'
 
 
 def _arguments(when: str | None) -> str:

@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import cycle
 from pathlib import Path
 from random import Random
 
@@ -20,7 +21,7 @@ from pydantic import SecretStr
 from ledger.config import Settings
 from ledger.store.embedded import EmbeddedServer
 from ledger.store.migrate import migrate
-from scripts.isolating.asking import Client, Told
+from scripts.isolating.asking import PAGED, Client, Told
 from scripts.isolating.truth import Truth
 from scripts.serving import environment, served
 from scripts.soaking.sources import QLEDGER, ROOT
@@ -118,6 +119,7 @@ class Rounds:
                 self.counts["bases"] += 1
             check(truth, each)
             self.counts["answers"] += 1
+            self.counts[each.asked.table] += 1
             self.counts["pages"] += each.pages
             self.counts["rows"] += len(each.rows or ())
         self.counts["events"] += max(each.basis.horizon for each in told)
@@ -145,7 +147,8 @@ async def _ask(address: str, random: Random, seconds: float) -> list[Told]:
     ) as http:
         clients = [Client(http, Random(random.random())) for _ in range(CLIENTS)]
         end = asyncio.get_running_loop().time() + seconds
-        await asyncio.gather(*(client.ask_until(end) for client in clients))
+        asking = zip(clients, cycle(PAGED), strict=False)
+        await asyncio.gather(*(client.ask_until(end, first) for client, first in asking))
     return [each for client in clients for each in client.told]
 
 

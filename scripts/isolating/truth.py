@@ -1,4 +1,4 @@
-"""What answers must say: the fold of the log at their basis, made in this process.
+"""What answers must say: the fold of the log at their bases, made in this process.
 
 Law: nothing of it comes from the tables, from SQL that makes JSON, from pages or from sums that the
 product makes: rows are folded from the log, put in order, counted and added up here.
@@ -14,12 +14,16 @@ from typing import Any, NamedTuple
 
 from ledger.config import Settings
 from ledger.domain.basis import Basis
+from ledger.domain.times import parse_instant
 from ledger.store.database import Database
 from projections.book import Book, Origin
+from projections.bridge import bridge
+from projections.movements import Between
 from projections.reader import LogReader
 from projections.rows.asking import folded_rows, question
-from projections.rows.catalogue import table_named
-from projections.rows.definition import Row
+from projections.rows.bridges import BRIDGES, bridge_rows
+from projections.rows.catalogue import ASKED_ONLY, TABLES
+from projections.rows.definition import Row, Table
 from projections.rows.ordering import places
 
 
@@ -30,11 +34,17 @@ class Asked(NamedTuple):
         table: the name of the flat table.
         order_by: by what they are sorted.
         columns: which cells were told.
+        given: what else was said, by name, in the spelling of tables. The times of a bridge are
+            instants: its first basis is there, as known then, up to the horizon of the second.
     """
 
     table: str
     order_by: str | None
     columns: tuple[str, ...]
+    given: tuple[tuple[str, str], ...] = ()
+
+
+_EVERY_TABLE = {**TABLES, **{table.name: table for table in ASKED_ONLY}}
 
 
 class Truth:
@@ -46,7 +56,7 @@ class Truth:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._kept: dict[tuple[Basis, str], list[Row]] = {}
+        self._kept: dict[tuple[Basis, str, tuple[tuple[str, str], ...]], list[Row]] = {}
 
     @classmethod
     @contextmanager
@@ -61,33 +71,45 @@ class Truth:
 
     def rows(self, asked: Asked, basis: Basis) -> list[list[Any]]:
         """All rows in order, with the cells that were asked for."""
-        table = table_named(asked.table)
+        table = _EVERY_TABLE[asked.table]
         order = question(table, {}, asked.order_by).full_order
-        found = sorted(self._folded(asked.table, basis), key=places(table, order))
+        found = sorted(self._folded(asked, basis), key=places(table, order))
         at = [table.index[name] for name in asked.columns]
         return [[row[place] for place in at] for row in found]
 
     def sums(self, table: str, by: str, amount: str, basis: Basis) -> dict[Any, tuple[int, str]]:
         """The number of rows and the exact sum of an amount, for each value of a column."""
-        index = table_named(table).index
+        index = _EVERY_TABLE[table].index
         counts: dict[Any, int] = defaultdict(int)
         totals: dict[Any, Decimal] = defaultdict(Decimal)
-        for row in self._folded(table, basis):
+        for row in self._folded(Asked(table, None, ()), basis):
             counts[row[index[by]]] += 1
             totals[row[index[by]]] += Decimal(str(row[index[amount]] or 0))
         return {each: (count, plain(totals[each])) for each, count in counts.items()}
 
-    def _folded(self, name: str, basis: Basis) -> list[Row]:
-        found = self._kept.get((basis, name))
-        if found is None:
-            table = table_named(name)
-            asked = question(table, {})
-            columns = [each.name for each in table.columns]
-            with self._database.connection() as connection:
-                origin = Origin(LogReader(connection), self._database.url, by_tables=False)
-                found = list(folded_rows(Book(origin, basis), asked, asked.wanted(columns)))
-            self._kept[basis, name] = found
-        return found
+    def _folded(self, asked: Asked, basis: Basis) -> list[Row]:
+        key = basis, asked.table, asked.given
+        if key not in self._kept:
+            make = self._bridged if asked.table == BRIDGES.name else self._made
+            self._kept[key] = make(_EVERY_TABLE[asked.table], dict(asked.given), basis)
+        return self._kept[key]
+
+    def _made(self, table: Table, given: dict[str, str], basis: Basis) -> list[Row]:
+        asked = question(table, given)
+        columns = [each.name for each in table.columns]
+        with self._book(basis) as book:
+            return list(folded_rows(book, asked, asked.wanted(columns)))
+
+    def _bridged(self, _table: Table, given: dict[str, str], basis: Basis) -> list[Row]:
+        first = parse_instant(given["from"])
+        with self._book(basis.at(first, first)) as opening, self._book(basis) as closing:
+            between = Between(opening, closing, closing.period(given["period"]))
+            return list(bridge_rows(bridge(between, given["measure"], (given["group_by"],))))
+
+    @contextmanager
+    def _book(self, basis: Basis) -> Iterator[Book]:
+        with self._database.connection() as connection:
+            yield Book(Origin(LogReader(connection), self._database.url, by_tables=False), basis)
 
 
 def plain(amount: Decimal) -> str:

@@ -76,7 +76,8 @@ def deals_seen(person: str, day: str) -> set[str]:
     return {deal for deal, owner in owned.items() if owners is None or owner in owners}
 
 
-def _attested(stream: str, kind: str, day: str, **payload: Any) -> Draft:
+def attested(stream: str, kind: str, day: str, **payload: Any) -> Draft:
+    """An event that the CRM attests, at noon of a day."""
     at = datetime.fromisoformat(day).replace(hour=12, tzinfo=UTC)
     return Draft(
         stream=stream,
@@ -98,29 +99,29 @@ def write(ledger: Ledger) -> None:
     toml = (files("ledger") / "playbooks" / "buyers_journey.toml").read_text(encoding="utf-8")
     playbook = parse_playbook(toml, where="toml").model_dump(mode="json", exclude_none=True)
     drafts = [
-        _attested("playbook:buyers_journey", "playbook-published", "2025-01-01", playbook=playbook),
-        _attested("person:vp", "person-joined", "2025-01-02", name="vp"),
+        attested("playbook:buyers_journey", "playbook-published", "2025-01-01", playbook=playbook),
+        attested("person:vp", "person-joined", "2025-01-02", name="vp"),
         *(
-            _attested(f"person:{who}", "person-joined", "2025-01-02", name=who, manager=manager)
+            attested(f"person:{who}", "person-joined", "2025-01-02", name=who, manager=manager)
             for who, manager in MANAGERS.items()
         ),
-        _attested("account:acme", "account-opened", "2025-01-03", name="Acme"),
-        _attested("account:bolt", "account-opened", "2025-01-03", name="Bolt"),
+        attested("account:acme", "account-opened", "2025-01-03", name="Acme"),
+        attested("account:bolt", "account-opened", "2025-01-03", name="Bolt"),
     ]
     for deal, owner in DEALS.items():
         drafts += _deal(deal, owner)
     drafts += [
-        _attested("deal:handed", "deal-revised", "2025-05-01", owner="cleo"),
-        _attested("deal:handed", "evidence-recorded", "2025-05-10", criterion="fit_confirmed",
+        attested("deal:handed", "deal-revised", "2025-05-01", owner="cleo"),
+        attested("deal:handed", "evidence-recorded", "2025-05-10", criterion="fit_confirmed",
                   stance="supports", source_kind="call", quote="after handed over"),
-        _attested("person:ann", "person-reassigned", "2025-06-01", manager="zoe"),
+        attested("person:ann", "person-reassigned", "2025-06-01", manager="zoe"),
         *(
-            _attested(f"period:{PERIOD}", "forecast-called", "2025-02-15", period=PERIOD,
+            attested(f"period:{PERIOD}", "forecast-called", "2025-02-15", period=PERIOD,
                       person=who, category="commit", amount=_usd(amount), note=f"call of {who}")
             for who, amount in CALLS.items()
         ),
         *(
-            _attested(f"person:{who}", "person-assessed", "2025-02-10", aspect="urgency", score=2,
+            attested(f"person:{who}", "person-assessed", "2025-02-10", aspect="urgency", score=2,
                       assessor=manager, note=f"assessment of {who}")
             for who, manager in MANAGERS.items() if who in CALLS
         ),
@@ -130,14 +131,14 @@ def write(ledger: Ledger) -> None:
 
 def _deal(deal: str, owner: str | None) -> Iterator[Draft]:
     stream = f"deal:{deal}"
-    yield _attested(stream, "deal-opened", "2025-01-10", name=f"name {deal}", owner=owner,
+    yield attested(stream, "deal-opened", "2025-01-10", name=f"name {deal}", owner=owner,
                     account="acme" if owner == "ann" else "bolt", close_date="2025-09-30",
                     amount=_usd(AMOUNTS[deal]))  # fmt: skip
-    yield _attested(stream, "stakeholder-added", "2025-01-11", stakeholder="eve",
+    yield attested(stream, "stakeholder-added", "2025-01-11", stakeholder="eve",
                     name=f"person at {deal}", email=f"eve@{deal}.example",
                     role="economic_buyer")  # fmt: skip
-    yield _attested(stream, "category-claimed", "2025-01-15", category="commit")
-    yield _attested(stream, "evidence-recorded", "2025-01-20", criterion="fit_confirmed",
+    yield attested(stream, "category-claimed", "2025-01-15", category="commit")
+    yield attested(stream, "evidence-recorded", "2025-01-20", criterion="fit_confirmed",
                     stance="supports", source_kind="call", said_by="eve",
                     quote=f"quote of {deal}")  # fmt: skip
 

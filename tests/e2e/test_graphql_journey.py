@@ -233,7 +233,7 @@ def test_deals_are_found_by_where_they_really_stand(client: Client, door: Door) 
         ]
     refused = client.refusal(query, where={"evidenced": "hope"})
     assert refused["extensions"]["code"] == "unknown-category"
-    assert refused["extensions"]["where"] == "evidenced"
+    assert refused["extensions"]["where"] == "where.evidenced"
 
 
 # --- the book -----------------------------------------------------------------------------------
@@ -259,11 +259,33 @@ def test_findings_over_the_book(client: Client, door: Door) -> None:
 
 def test_lapses_over_the_book(client: Client, door: Door) -> None:
     with door.book(AsOf(END)) as book:
-        expected = mirrored(lapses_rows(book, door.instant(AHEAD, book.basis)))
+        answer = lapses_rows(book, door.instant(AHEAD, book.basis))
         pin = arguments(book.basis.as_dict())
-    query = f'{{ snapshot({pin}) {{ lapses(until: "{AHEAD}") {selection(expected)} }} }}'
-    assert expected["lapses"]
+    expected = mirrored({**answer, "lapses": {"nodes": answer["lapses"]}})
+    wanted = selection(expected).replace("lapses", "lapses(first: 500)", 1)
+    query = f'{{ snapshot({pin}) {{ lapses(until: "{AHEAD}") {wanted} }} }}'
+    assert len(expected["lapses"]["nodes"]) < 500
     assert same(client.ask(query)["snapshot"]["lapses"], expected)
+
+
+def test_lapses_come_page_by_page(client: Client) -> None:
+    query = f"""query($after: String) {{ snapshot(asOf: "{END}") {{ lapses(until: "{AHEAD}") {{
+        lapses(first: 2, after: $after) {{ totalCount nodes {{ at deal criterion }}
+            pageInfo {{ hasNextPage endCursor }} }} }} }} }}"""
+    found: list[Any] = []
+    after: str | None = None
+    more = True
+    while more:
+        page = client.ask(query, after=after)["snapshot"]["lapses"]["lapses"]
+        assert len(page["nodes"]) <= 2
+        found += page["nodes"]
+        more, after = page["pageInfo"]["hasNextPage"], page["pageInfo"]["endCursor"]
+    whole = client.ask(query.replace("first: 2", "first: 500"))["snapshot"]["lapses"]["lapses"]
+    assert found == whole["nodes"]
+    assert len(found) == whole["totalCount"] > 2
+    elsewhere = query.replace(AHEAD, "2027-06-30")
+    refused = client.refusal(elsewhere, after=after)["extensions"]
+    assert refused["code"] == "cursor-of-another-question"
 
 
 def test_the_forecast_by_todays_organisation(client: Client, door: Door) -> None:

@@ -117,7 +117,7 @@ def test_a_page_of_another_site_cannot_send_events(
     headers = {"Content-Type": kind, "Origin": "https://evil.example"}
     answer = importer.post("/ingest", content=b"".join(lines_of("evil")), headers=headers)
     assert answer.status_code == 415
-    assert answer.json()["errors"][0]["extensions"]["code"] == "not-json"
+    assert answer.json()["errors"][0]["extensions"]["code"] == "not-ndjson"
     assert "access-control-allow-origin" not in answer.headers
     asked = importer.options(
         "/ingest",

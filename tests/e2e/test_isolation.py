@@ -13,7 +13,7 @@ import pytest
 from ledger.domain.basis import Basis
 from ledger.domain.times import parse_instant
 from ledger.store.embedded import EmbeddedServer
-from scripts.isolating.asking import Told
+from scripts.isolating.asking import EXPORTED, PAGED, Told
 from scripts.isolating.rounds import Differs, Rounds, check
 from scripts.isolating.truth import Asked, Truth
 
@@ -32,6 +32,7 @@ def test_every_answer_is_the_fold_at_its_stated_basis(
     assert rounds.counts["pages"] > rounds.counts["answers"]
     assert rounds.counts["bases"] > 10, "the ledger stood still"
     assert rounds.counts["rebuilds"] >= 1
+    assert all(rounds.counts[each.table] for each in (*PAGED, *EXPORTED))
 
 
 class _Folded(Truth):

@@ -77,7 +77,7 @@ def test_a_horizon_before_it_is_a_contradiction(client: Client) -> None:
     query = 'query($n: BigInt) { snapshot(asOf: "pos:3", minPosition: $n) { basis { horizon } } }'
     assert client.ask(query, n="3")["snapshot"]["basis"]["horizon"] == "3"
     refused = client.refusal(query, n="4")["extensions"]
-    assert (refused["code"], refused["where"]) == ("horizon-before-min-position", "min_position")
+    assert (refused["code"], refused["where"]) == ("horizon-before-min-position", "minPosition")
 
 
 def test_a_question_by_get_takes_it_and_is_not_called_fresh_before(client: Client) -> None:

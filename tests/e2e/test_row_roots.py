@@ -179,7 +179,7 @@ def test_groups_by_what_is_no_dimension_are_refused(client: Client) -> None:
 
 
 def test_the_log_is_copied_by_position(client: Client) -> None:
-    query = """query($after: Int) { eventRows(afterPosition: $after, first: 5) {
+    query = """query($after: BigInt) { eventRows(afterPosition: $after, first: 5) {
         nodes { position type deal } } }"""
     found: list[dict[str, Any]] = []
     while nodes := client.ask(query, after=found[-1]["position"] if found else 0)["eventRows"][

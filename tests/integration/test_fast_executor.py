@@ -1,8 +1,11 @@
-"""The fast executor on the ledger's own schema: the same bytes as graphql-core's, row by row."""
+"""The fast executor on the ledger's own schema: the same bytes as graphql-core's, row by row, in
+every role, errors and nulls included.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Iterator
 from itertools import product
@@ -15,6 +18,8 @@ import pytest
 from psycopg.sql import SQL, Identifier
 from pydantic import SecretStr
 
+from api.access.principals import ANYBODY, Principal, Role
+from api.access.readings import Asking
 from api.door import Door
 from api.graphql import forecasts, row_answers
 from api.graphql.executor import executed_by
@@ -31,7 +36,18 @@ from projections.rows.definition import Source, Table, camel
 from tests.conftest import TEMPLATE
 from tests.integration import bi_book
 
-QUESTIONS = 200
+ROWS, FORECASTS, DEALS = 520, 280, 240
+"""How many questions are asked of each: more than a thousand together."""
+
+FAULT_SHARE = 0.06
+"""How many parts of questions are wrong."""
+
+PRINCIPALS = (
+    ANYBODY,
+    *(Principal(person, role, "token:test") for person, role in (
+        ("rep1", Role.REP), ("mia", Role.MANAGER), ("ula", Role.ANALYST), ("aud", Role.AUDITOR),
+    )),
+)  # fmt: skip
 BASES = (
     'asOf: "2026-03-10"',
     'asOf: "2026-06-30"',
@@ -40,6 +56,7 @@ BASES = (
     'asOf: "2026-01-05T10:00:00Z"',
     'asOf: "2026-06-30", witnessedOnly: true',
 )
+EVERYBODY = [f"{each.role} was told" for each in PRINCIPALS]
 STOCK, FAST = executed_by(schema, "stock"), executed_by(schema, "fast")
 
 
@@ -81,14 +98,32 @@ def _calls() -> Iterator[Draft]:
 
 
 class _Asker:
-    """Questions by chance.
+    """Questions by chance, by whom they are asked, and what became of them.
 
     Args:
+        door: where they are asked.
         seed: which.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, door: Door, seed: int) -> None:
         self.chance = Random(seed)
+        self.by: Counter[str] = Counter()
+        """What was told: roles of who got data, codes of what was refused."""
+        self._doors = [(each, door.seen_by(Asking(each))) for each in PRINCIPALS]
+
+    async def ask(self, question: str) -> bytes:
+        """The data, which both executors must tell alike, and the errors."""
+        principal, door = self.chance.choice(self._doors)
+        data, errors = await told(STOCK, door, question)
+        assert await told(FAST, door, question) == (data, errors), (principal, question)
+        codes = {str(each.get("extensions", {}).get("code")) for each in orjson.loads(errors)}
+        assert "invalid-query" not in codes, (question, errors)
+        self.by.update(codes or {f"{principal.role} was told"})
+        return data
+
+    def faulty(self, right: str, *wrong: str) -> str:
+        """Now and then something wrong."""
+        return self.chance.choice(wrong) if self.chance.random() < FAULT_SHARE else right
 
     def fields(self, table: Table) -> str:
         folded = self.chance.random() < 0.25 or table.name != "deals"
@@ -119,7 +154,10 @@ class _Asker:
              f"again: nodes {{ {self.fields(table)} }}"],
             self.chance.randint(0, 3),
         )  # fmt: skip
-        arguments = [self.chance.choice(BASES), f"first: {self.chance.choice([1, 2, 5, 1000])}"]
+        size = self.faulty(
+            f"first: {self.chance.choice([1, 2, 5, 1000])}", 'after: "x"', "first: 0"
+        )
+        arguments = [self.faulty(self.chance.choice(BASES), 'asOf: "2026-13-01"'), size]
         if table.name == "deals":
             order = ['orderBy: "-amount"', 'owner: "ann"', "amountFrom: 1000", 'deal: "A"']
             arguments += self.chance.sample(order, self.chance.choice([0, 0, 1, 2]))
@@ -131,6 +169,7 @@ class _Asker:
             ["owner", "manager", "team", "stage", "gate", "category", "currency", "segment"],
             self.chance.choice([0, 1, 1, 2, 3]),
         )
+        dimensions = [self.faulty(each, "No Dimension") for each in dimensions]
         by_currency = " byCurrency { currency amount }" if self.chance.random() < 0.15 else ""
         parts = ["measure", "category", "amount", "deals", "n: deals", "x: amount", "__typename"]
         chosen = self.chance.sample(parts, self.chance.randint(1, len(parts)))
@@ -148,24 +187,66 @@ class _Asker:
             self.chance.randint(0, 2),
         )  # fmt: skip
         period = self.chance.choice(["2026", "2027-Q1", "2027-Q1", "2027", "2026-04"])
+        period = self.faulty(period, "Q9")
         asked = f'period: "{period}", groupBy: {orjson.dumps(dimensions).decode()}'
         return (
             f"{{ snapshot({self.chance.choice(BASES)}) {{ forecast({asked}) {{ "
             f"{' '.join([groups, *beside])} }} }} }}"
         )
 
+    def deals(self) -> str:
+        number = self.chance.randint(0, 60)
+        gate = self._some("gate", "status", "since", "summary", "missing", "tooOld")
+        criterion = f"{self._some('criterion', 'status', 'lapsesAt')} {self._because()}"
+        parts = [
+            f"gates {{ {gate} {self._because()} criteria {{ {criterion} }} }}",
+            f"claims {{ {self._some('field', 'value')} {self._because()} }}",
+            f"stakeholders {{ {self._some('stakeholderId', 'role')} away {{ from until }} }}",
+            f"evidenced {{ {self._some('category', 'counts', 'summary')} {self._because()} }}",
+            f"moves {{ {self._some('at', 'kind', 'summary', 'criteria')} }}",
+            "amount { amount currency }",
+            "timeline(first: 3) { nodes { status payload event { position type } } totalCount }",
+            "name headline standsAt why __typename",
+        ]
+        fields = " ".join(self.chance.sample(parts, self.chance.randint(1, 4)))
+        page = self.faulty(f"first: {self.chance.choice([1, 2, 3])}", 'first: 2, after: "x"')
+        one = self.faulty(f"D{number:05d}", "nope")
+        asked = self.chance.choice(
+            [f"deals({page}) {{ nodes {{ {fields} }} }}", f'deal(id: "{one}") {{ {fields} }}',
+             f'deal(id: "{one}") {{ {fields} }} other: deals({page}) {{ nodes {{ name }} }}',
+             f'deal(id: "{one}") {{ {fields} }} postMortem(deal: "{one}") {{ outcome }}']
+        )  # fmt: skip
+        return f"{{ snapshot({self.chance.choice(BASES)}) {{ {asked} }} }}"
+
+    def _some(self, *names: str) -> str:
+        return " ".join(self.chance.sample(names, self.chance.randint(1, len(names))))
+
+    def _because(self) -> str:
+        event = self._some("position", "type", "occurredAt", "witnessed", "actor", "summary")
+        return self.chance.choice([f"because {{ {event} }}", ""])
+
 
 async def told(executed: Any, door: Door, question: str) -> tuple[bytes, bytes]:
     """The data and the errors as they are sent."""
     answer = await executed.execute(question, context_value={"door": door})
-    errors = [error.formatted for error in answer.errors or []]
+    errors = sorted((error.formatted for error in answer.errors or []), key=str)
     return json_bytes(answer.data), orjson.dumps(errors)
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """Without what Strawberry logs of each error."""
+    logger = logging.getLogger("strawberry.execution")
+    logger.disabled = True
+    yield
+    logger.disabled = False
 
 
 def test_flat_rows_are_told_as_graphql_core_tells_them(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asker, by = _Asker(11), Counter[str]()
+    asker = _Asker(door, 11)
+    by = asker.by
     spelt_page, as_json = spelling.spelt_page, row_answers._as_json
 
     def spelt(*arguments: Any, **named: Any) -> Any:
@@ -181,23 +262,22 @@ def test_flat_rows_are_told_as_graphql_core_tells_them(
     monkeypatch.setattr(row_answers, "_as_json", made)
 
     async def ask() -> None:
-        for _ in range(QUESTIONS):
-            question = asker.rows()
-            stock = await told(STOCK, door, question)
-            assert await told(FAST, door, question) == stock, question
-            by["with rows"] += b'"nodes":[{' in stock[0]
-            by["refused"] += stock[1] != b"[]"
+        for _ in range(ROWS):
+            by["with rows"] += b'"nodes":[{' in await asker.ask(asker.rows())
 
     asyncio.run(ask())
     # All ways are gone: written by the database, made in the thread, and given back.
     assert min(by[each] for each in ("by the database", "in the thread", "with rows")) > 15, by
     assert by["not by the database"] > 1, by
+    refused = ("forbidden", "invalid-cursor", "invalid-page-size", "invalid-as-of")
+    assert min(by[each] for each in (*refused, *EVERYBODY)) > 2, by
 
 
 def test_groups_of_a_forecast_are_told_as_graphql_core_tells_them(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asker, by = _Asker(13), Counter[str]()
+    asker = _Asker(door, 13)
+    by = asker.by
     spelt_groups = forecasts._Cells.spelt_groups
 
     def spelt(*arguments: Any) -> bytes:
@@ -209,19 +289,34 @@ def test_groups_of_a_forecast_are_told_as_graphql_core_tells_them(
     monkeypatch.setattr(forecasts._Cells, "spelt_groups", spelt)
 
     async def ask() -> None:
-        for _ in range(QUESTIONS):
-            question = asker.forecast()
-            stock = await told(STOCK, door, question)
-            assert await told(FAST, door, question) == stock, question
-            by["with calls"] += b'"measure":"adjusted"' in stock[0]
-            by["with groups"] += b'"groups":[{' in stock[0]
-            assert stock[1] == b"[]", stock
+        for _ in range(FORECASTS):
+            data = await asker.ask(asker.forecast())
+            by["with calls"] += b'"measure":"adjusted"' in data
+            by["with groups"] += b'"groups":[{' in data
 
     asyncio.run(ask())
     assert (
         min(by["spelt"], by["with groups"], by["with calls"], by["asked to spell"] - by["spelt"])
         > 15
     ), by
+    refused = ("forbidden", "invalid-dimension", "invalid-period")
+    assert min(by[each] for each in (*refused, *EVERYBODY)) > 2, by
+
+
+def test_deals_with_parts_by_chance_are_told_as_graphql_core_tells_them(door: Door) -> None:
+    asker = _Asker(door, 17)
+    by = asker.by
+
+    async def ask() -> None:
+        for _ in range(DEALS):
+            data = await asker.ask(asker.deals())
+            by["with gates"] += b'"gates":[{' in data
+            by["no such deal"] += b'"deal":null' in data
+
+    asyncio.run(ask())
+    assert min(by["with gates"], by["no such deal"]) > 10, by
+    refused = ("forbidden", "invalid-cursor", "unknown-deal")
+    assert min(by[each] for each in (*refused, *EVERYBODY)) > 2, by
 
 
 EVENT = "{ position eventId type occurredAt knownAt recordedAt witnessed actor source summary }"

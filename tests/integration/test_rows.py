@@ -20,6 +20,7 @@ from api.asof import AsOf
 from api.door import Door
 from ledger.config import Settings
 from ledger.domain.errors import InvalidInput
+from ledger.domain.money import round_to_minor_unit
 from ledger.store.embedded import EmbeddedServer
 from ledger.store.ledger import Ledger
 from projections.book import Book
@@ -246,3 +247,31 @@ def test_columns_that_are_not_there_are_refused() -> None:
         dimensions_named(DEALS, ["amount"])
     assert columns_named(DEALS, "all") == DEALS.columns
     assert [c.name for c in columns_named(DEALS, "amountExact,deal")] == ["amount_exact", "deal"]
+
+
+@pytest.mark.parametrize("basis", BASES[:3], ids=str)
+def test_rows_tie_to_cells_exactly_by_currency_and_to_half_a_cent_a_row_converted(
+    door: Door, basis: AsOf
+) -> None:
+    missed = 0
+    with door.book(basis) as book:
+        cells = book.forecast(book.period("2027")).as_dict()["measures"]["claimed"]
+        for category, cell in cells.items():
+            asked = question(DEALS, {"period": "2027", "category": category})
+            by = (DEALS.column("currency"),)
+            wishes = Wishes((), frozenset({"reporting_amount"}), ((by, frozenset({"amount"})),))
+            found = answer(book, asked, wishes)
+            told = {key[0]: total.as_dict()["sum_amount_exact"] for key, total in found.groups[0]}
+            exact = {
+                each: round_to_minor_unit(Decimal(told[each]), str(each))
+                for each in told
+                if each is not None
+            }
+            assert exact == {
+                each: Decimal(amount) for each, amount in cell["by_currency"].items()
+            }, category
+            converted = Decimal(found.sums.as_dict()["sum_reporting_amount_exact"] or 0)
+            gap = abs(converted - Decimal(cell["amount"]))
+            assert gap <= Decimal("0.005") * (found.sums.count + 1)
+            missed += gap != 0
+    assert missed, "the book has halves, so some sum of rows is not the cell"

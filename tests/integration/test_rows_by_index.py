@@ -104,7 +104,7 @@ def page(asked: Book, first: int, after: Row | None = None, **given: Any) -> spe
     """A page as JSON."""
     wanted = PageWanted(first, after, frozenset(COLUMNS))
     found = spelt.spelt_page(
-        asked, question(DEALS, given), wanted, NAMES, "DealRow", counted=False
+        asked, question(DEALS, given), wanted, NAMES, "DealRow", count=False
     )  # fmt: skip
     assert found is not None
     return found

@@ -92,6 +92,12 @@ EARLIER = parse_instant("2026-02-28T23:59:59.999999Z")
         (AsOf("2026-03-31", horizon=0), END_OF_MARCH, END_OF_MARCH, 0),
         (AsOf("pos:3", horizon=2), FIRST + timedelta(days=2), FIRST + timedelta(days=2), 2),
         (AsOf(horizon=5), CLOCK, CLOCK, 5),
+        # what no clock can change is asked when the last event that it sees was recorded
+        (AsOf(timeless=True), FIRST + timedelta(days=4), FIRST + timedelta(days=4), 5),
+        (AsOf(horizon=3, timeless=True), FIRST + timedelta(2), FIRST + timedelta(2), 3),
+        (AsOf(known_at="now", timeless=True), FIRST + timedelta(4), FIRST + timedelta(4), 5),
+        (AsOf("2026-03-31", timeless=True), END_OF_MARCH, END_OF_MARCH, 5),
+        (AsOf(horizon=0, timeless=True), CLOCK, CLOCK, 0),
     ],
 )
 def test_a_question_has_one_basis(

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from api.cli.main import app
 from ledger.config import Settings, shown
+from projections.discreet import WITHHELD_FIELDS
 
 ROOT = Path(__file__).parents[3]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -107,3 +108,13 @@ def test_the_options_of_a_basis_are_the_same_everywhere(words: tuple[str, ...]) 
 
 def test_every_setting_is_documented(documentation: str) -> None:
     assert not [name for name in shown(Settings()) if name not in documentation]
+
+
+def test_the_page_on_access_names_all_that_is_withheld_from_analysts() -> None:
+    page = (ROOT / "docs" / "access.md").read_text(encoding="utf-8")
+    table = page.split("| of | is withheld |\n|---|---|\n")[1].split("\n\n")[0]
+    told = {}
+    for row in table.splitlines():
+        kinds, fields = (set(re.findall("`(.+?)`", cell)) for cell in row.strip("|").split("|"))
+        told.update(dict.fromkeys(kinds, fields))
+    assert told == {kind: set(fields) for kind, fields in WITHHELD_FIELDS.items()}

@@ -15,6 +15,7 @@ from api.allowance import Allowance, Refusal
 from api.graphql import relay, row_roots
 from api.graphql.cost import (
     LENGTH_ASSUMED,
+    LENGTHS,
     PAGE_BY_DEFAULT,
     POINTS,
     ROWS_BY_DEFAULT,
@@ -118,9 +119,21 @@ def test_a_page_that_says_no_size_costs_what_it_will_have() -> None:
 
 
 def test_every_field_that_costs_points_of_its_own_is_there() -> None:
-    for place in POINTS:
+    for place in (*POINTS, *LENGTHS):
         kind, _dot, field = place.partition(".")
         assert field in getattr(GRAPHQL.type_map[kind], "fields", {}), place
+
+
+def test_a_list_that_comes_whole_and_grows_costs_as_a_page_does() -> None:
+    whole = cost("{ snapshot { ladder { calls { because { position } } } } }")
+    shorter = cost("{ snapshot { ladder { categories { category } } } }")
+    assert (whole - shorter) * UNITS_A_POINT >= 100 * (1 + LENGTH_ASSUMED) - LENGTH_ASSUMED
+    page = '{{ snapshot {{ lapses(until: "2030-01-01") {{ lapses{} {{ nodes {{ at }} }} }} }} }}'
+    assert cost(page.format("")) == cost(page.format("(first: 100)"))
+    assert cost(page.format("(first: 500)")) == cost(page.format("")) + 400 / UNITS_A_POINT
+    assert cost("{ snapshot { forecast { withoutAmount } } }") > cost(
+        "{ snapshot { forecast { currency } } }"
+    )
 
 
 def test_an_alias_costs_as_much_as_the_field() -> None:

@@ -42,7 +42,7 @@ def test_a_definition_holds_together(table: Table) -> None:
     assert {each.column for each in table.filters} <= set(names)
     for column in table.columns:
         assert column.description.endswith((".", "2026-Q1."))
-        assert {column.exact, column.currency} <= {None, *names}
+        assert {column.exact, *column.parted_by} <= {None, *names}
         if column.exact is not None:
             assert column.role.is_measure
             assert not table.column(column.exact).role.is_measure
@@ -124,6 +124,10 @@ def test_only_roots_at_a_basis_rest_on_it() -> None:
         (AsOf(known_at="pos:5"), False),
         (AsOf(valid_at="2026-03-31T00:00:00Z", horizon=5), True),
         (AsOf("now", horizon=5), False),
+        (AsOf(horizon=5), False),
+        (AsOf(horizon=5, timeless=True), True),
+        (AsOf(timeless=True), False),
+        (AsOf(horizon=5, known_at="2026-03-31", timeless=True), False),
     ],
 )
 def test_a_question_is_pinned_when_nothing_later_can_change_its_meaning(

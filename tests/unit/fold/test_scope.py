@@ -92,6 +92,18 @@ def test_names_addresses_and_words_of_the_buyer_are_withheld_and_nothing_else() 
          {"criterion": "c", "stance": "supports", "source_kind": "call", "quote": WITHHELD}),
         (payload("deal-closed", outcome="lost", buyer_reason="dear", seller_reason="late"),
          {"outcome": "lost", "buyer_reason": WITHHELD, "seller_reason": "late"}),
+        (payload("buyer-regressed", gate="fit", reason="Eve doubts it"),
+         {"gate": "fit", "reason": WITHHELD}),
+        (payload("buyer-advanced", gate="fit", reason="Eve likes it"),
+         {"gate": "fit", "reason": WITHHELD}),
+        (payload("buyer-looped", from_gate="fit", to_gate="need", reason="Eve left"),
+         {"from_gate": "fit", "to_gate": "need", "reason": WITHHELD}),
+        (payload("deal-reopened", reason="Eve called"), {"reason": WITHHELD}),
+        (payload("stakeholder-left", stakeholder="eve", reason="a new job"),
+         {"stakeholder": "eve", "reason": WITHHELD}),
+        (payload("deal-removed", reason="a duplicate"), {"reason": "a duplicate"}),
+        (payload("waiver-revoked", criterion="c", reason="too soon"),
+         {"criterion": "c", "reason": "too soon"}),
         (opened(name="Pump", owner="ann"), {"name": "Pump", "owner": "ann"}),
     ]  # fmt: skip
     for said, expected in told:
@@ -111,6 +123,9 @@ def test_they_are_withheld_in_corrections_of_whatever_kind() -> None:
         ({"stakeholder": "eve", "name": "Eve"}, {"stakeholder": "eve", "name": WITHHELD}),
         ({"criterion": "c", "stance": "supports", "source_kind": "call", "quote": "yes"},
          {"criterion": "c", "stance": "supports", "source_kind": "call", "quote": WITHHELD}),
+        ({"gate": "fit", "reason": "Eve doubts it"}, {"gate": "fit", "reason": WITHHELD}),
+        ({"reason": "Eve called"}, {"reason": WITHHELD}),
+        ({"criterion": "c", "reason": "too soon"}, {"criterion": "c", "reason": "too soon"}),
         ({"quote": "of a shape that is not known", "name": "nobody's"},
          {"quote": WITHHELD, "name": WITHHELD}),
     ]  # fmt: skip
