@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from itertools import repeat
-from operator import add, mul
+from operator import add
 
 from ledger.domain.money import minor_units
 from projections.fold.accounts import DECIMALS, LINES, Line, Row
 from projections.fold.sums import spelt
 
 _WIDTH = len(LINES)
-_NOTHING: Row = [0] * _WIDTH
 
 
 class Conversion:
@@ -42,18 +40,23 @@ class Conversion:
         Args:
             by_currency: rows, by the currency of their amounts.
         """
-        totals, counts = _NOTHING, _NOTHING
+        unit, places = self._telling
+        counts = [0] * _WIDTH
+        converted: list[tuple[int, Row]] = []
         for currency, row in by_currency.items():
             counts = [*map(add, counts, row[_WIDTH:])]
             factor = self._factors.get(currency)
             if factor is not None:
-                totals = [*map(add, totals, map(mul, row[:_WIDTH], repeat(factor)))]
-        unit, places = self._telling
-        return [
-            (line, spelt(total, unit, places), deals)
-            for line, total, deals in zip(LINES, totals, counts, strict=True)
-            if deals
-        ]
+                converted.append((factor, row))
+        found: list[tuple[Line, str, int]] = []
+        for index in range(_WIDTH):
+            deals = counts[index]
+            if deals != 0:
+                total = 0
+                for factor, row in converted:
+                    total += factor * row[index]
+                found.append((LINES[index], spelt(total, unit, places), deals))
+        return found
 
 
 def telling(to: str | None, decimals: int) -> tuple[int, int]:

@@ -287,6 +287,7 @@ def test_groups_of_a_forecast_are_told_as_graphql_core_tells_them(
         return groups
 
     monkeypatch.setattr(forecasts._Cells, "spelt_groups", spelt)
+    monkeypatch.setattr(forecasts, "GROUPS_AT_ONCE", 2)  # more are told in a thread
 
     async def ask() -> None:
         for _ in range(FORECASTS):
