@@ -45,13 +45,13 @@ _WHOLE_KINDS = frozenset({Kind.INT, Kind.BOOLEAN})
 _WHOLE: LiteralString = "coalesce(({x})::text, 'null')"
 
 _PAGE: LiteralString = """
-    SELECT convert_to(string_agg(found.line, E'\\n'), 'UTF8'), count(*),
+    SELECT convert_to(string_agg(found.line, ','), 'UTF8'), count(*),
         (array_agg(found.key))[1], (array_agg(found.key))[least(count(*), %(first)s)],
         count(found.line) = count(*)
     FROM ({rows} LIMIT %(first)s::bigint + 1) AS found
 """
-"""One row more than the page, in which a line ends nowhere but between rows. It is in the order of
-the subquery: nothing stands between the two that PostgreSQL could do in another order."""
+"""One row more than the page, in the order of the subquery: nothing stands between the two that
+PostgreSQL could do in another order."""
 
 
 class SpeltPage(NamedTuple):
@@ -128,8 +128,20 @@ def spelt_page(
         return None
     book.made_from = MadeFrom.TABLES
     more = shown_or_more > page.first
-    shown = lines[: lines.rindex(b"\n")] if more else lines or b""
-    return SpeltPage(b"[" + shown.replace(b"\n", b",") + b"]", first, last, more, total)
+    lines = lines or b""
+    end = lines.rindex(_before_a_row(names)) if more else len(lines)
+    rows = b"".join((b"[", memoryview(lines)[:end], b"]"))
+    return SpeltPage(rows, first, last, more, total)
+
+
+def _before_a_row(names: Names) -> bytes:
+    """What stands between two rows and nowhere else: within a text a quote has a backslash before
+    it, and behind the quote that ends a text there is no name."""
+    return b',{"' + _field(names[0][1]).encode() + b'":'
+
+
+def _field(column: str | None) -> LiteralString:
+    return _TYPENAME if column is None else _FIELDS[column]
 
 
 def _statement(spelling: Asked, names: Names, version: int) -> LiteralString:
@@ -137,7 +149,7 @@ def _statement(spelling: Asked, names: Names, version: int) -> LiteralString:
     text = _TEXT if version >= _WITH_JSON_SCALAR else _TEXT_BEFORE_17
     cells: list[LiteralString] = []
     for _name, column in names:
-        field = _TYPENAME if column is None else _FIELDS[column]
+        field = _field(column)
         before: LiteralString = "," if cells else "{"
         cells.append("'" + before + '"' + field + "\":' || " + _cell(column, text))
     line = " || ".join(cells) + " || '}' AS line"

@@ -145,11 +145,12 @@ def balance(tables: Tables, point: Point) -> Balance:
         added = f"{stabbing.MONTHS} {point.added}"
         off_diagonal = _OFF_DIAGONAL.replace("{dropped}", dropped).replace("{added}", added)
     found = Balance()
-    for _month, _at, accounts in openings:
-        if accounts is not None:
-            found.take(accounts)
-    for moved in tables.rows(_MOVED.replace("{off_diagonal}", off_diagonal), asked):
-        found.post(Posting(*moved))
+    with tables.begun(_MOVED.replace("{off_diagonal}", off_diagonal), asked) as rows:
+        for _month, _at, accounts in openings:
+            if accounts is not None:
+                found.take(accounts)
+        for moved in rows():
+            found.post(Posting(*moved))
     return found
 
 

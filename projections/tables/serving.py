@@ -10,7 +10,7 @@ one transaction that sees one state of the tables, whatever is written or swappe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, LiteralString, NamedTuple
 
@@ -58,6 +58,15 @@ class Tables(NamedTuple):
         """The rows of a statement on the side."""
         done = self.connection.execute(on(self.side, statement), parameters, binary=True)
         return done.fetchall()
+
+    @contextmanager
+    def begun(
+        self, statement: LiteralString, parameters: dict[str, Any]
+    ) -> Iterator[Callable[[], list[TupleRow]]]:
+        """A statement that the database works on while something else is done; gives its rows."""
+        with self.connection.pipeline():
+            done = self.connection.execute(on(self.side, statement), parameters, binary=True)
+            yield done.fetchall
 
     def may_answer(self, basis: Basis) -> bool:
         """Whether they may answer at another basis too, of the same reporting time zone."""

@@ -22,7 +22,7 @@ from scripts.fuzzing.words import Words
 from scripts.serving import served
 from tests.e2e.asking import TOML, Client
 
-SECONDS = 15
+SECONDS = 10
 WORDS = Words({"deal": ("A", "B"), "person": ("ann",), "period": ("2025-Q1",)})
 SDL = schema.as_str()
 ASKED_OF = build_schema(SDL)

@@ -17,6 +17,7 @@ END = "2026-06-30"
 NAMES = (
     "plain", 'with "quotes", commas; and semicolons', "two\tparts", "Ünïcödé 漢字 🙂", "=1+1",
     "'single' \\ back", "<b>&amp;</b>", " NULL", "null", "true", "007", "1e5", "-", "%s {x}",
+    ',{"deal":"D"},', "},{",
 )  # fmt: skip
 """What a writer of files may get wrong."""
 

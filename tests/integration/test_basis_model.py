@@ -322,5 +322,5 @@ def test_every_answer_agrees_with_the_rules_of_the_basis(fresh_ledger: FreshLedg
     )
     run_state_machine_as_test(
         over_fresh_ledgers,
-        settings=hypothesis_settings(max_examples=40, stateful_step_count=25, deadline=None),
+        settings=hypothesis_settings(max_examples=28, stateful_step_count=25, deadline=None),
     )

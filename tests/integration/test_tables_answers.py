@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from random import Random
 from typing import Any, LiteralString
@@ -312,6 +313,12 @@ class Planned(Tables):
         [[plan]] = self.connection.execute(explained, parameters).fetchall()
         _nodes(plan[0]["Plan"])
         return super().rows(statement, parameters)
+
+    @contextmanager
+    def begun(
+        self, statement: LiteralString, parameters: dict[str, Any]
+    ) -> Iterator[Callable[[], list[Any]]]:
+        yield lambda: self.rows(statement, parameters)
 
 
 used: set[str] = set()
