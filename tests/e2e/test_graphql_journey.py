@@ -270,19 +270,19 @@ def test_lapses_over_the_book(client: Client, door: Door) -> None:
 
 def test_lapses_come_page_by_page(client: Client) -> None:
     query = f"""query($after: String) {{ snapshot(asOf: "{END}") {{ lapses(until: "{AHEAD}") {{
-        lapses(first: 2, after: $after) {{ totalCount nodes {{ at deal criterion }}
+        lapses(first: 40, after: $after) {{ totalCount nodes {{ at deal criterion }}
             pageInfo {{ hasNextPage endCursor }} }} }} }} }}"""
     found: list[Any] = []
     after: str | None = None
     more = True
     while more:
         page = client.ask(query, after=after)["snapshot"]["lapses"]["lapses"]
-        assert len(page["nodes"]) <= 2
+        assert len(page["nodes"]) <= 40
         found += page["nodes"]
         more, after = page["pageInfo"]["hasNextPage"], page["pageInfo"]["endCursor"]
-    whole = client.ask(query.replace("first: 2", "first: 500"))["snapshot"]["lapses"]["lapses"]
+    whole = client.ask(query.replace("first: 40", "first: 500"))["snapshot"]["lapses"]["lapses"]
     assert found == whole["nodes"]
-    assert len(found) == whole["totalCount"] > 2
+    assert len(found) == whole["totalCount"] > 40
     elsewhere = query.replace(AHEAD, "2027-06-30")
     refused = client.refusal(elsewhere, after=after)["extensions"]
     assert refused["code"] == "cursor-of-another-question"

@@ -22,7 +22,7 @@ from api.graphql.executor import FastExecutor, executed_by
 from api.graphql.scalars import CONFIG, BigInt, DateTime, ExactDecimal
 from api.http.encoding import json_bytes
 
-QUESTIONS = 400
+QUESTIONS = 1_000
 WIDE = 2**40
 
 
