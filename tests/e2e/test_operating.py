@@ -214,7 +214,7 @@ def guarded(qledger: Qledger) -> Iterator[tuple[httpx.Client, Qledger]]:
 
 
 def test_the_log_has_a_line_a_request_and_what_was_masked(fresh: Qledger, ledger: Ledger) -> None:
-    with with_settings(fresh, log="json").serving() as (process, address):
+    with with_settings(fresh, log="json", project="off").serving() as (process, address):
         with httpx.Client(base_url=address) as http:
             ask(http, 'query Mine { snapshot(asOf: "2026-01-01") { basis { horizon } } }')
             with ledger.database.connect() as owner:

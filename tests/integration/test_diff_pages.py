@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from anyio import to_thread
 
 from api.door import Door
 from api.graphql.cursor import PageCursor
@@ -31,6 +32,15 @@ ASKED = {"from": "2025-01-01", "step": "created", "period": "2025-Q1", "measure"
 Ask = Callable[..., Any]
 
 
+async def _settled(answer: Awaitable[Any]) -> Any:
+    """An answer, once nobody works on a part of it any more that a refusal made needless."""
+    found = await answer
+    at_work = to_thread.current_default_thread_limiter()
+    while at_work.borrowed_tokens:
+        await asyncio.sleep(0.001)
+    return found
+
+
 @pytest.fixture(params=sorted(EXECUTED))
 def ask(request: pytest.FixtureRequest, ledger: Ledger, settings: Settings) -> Ask:
     """Asks for a page of the diff; the code of the error where it is refused."""
@@ -38,7 +48,7 @@ def ask(request: pytest.FixtureRequest, ledger: Ledger, settings: Settings) -> A
     executed, context = EXECUTED[request.param], {"door": Door(ledger.database, settings)}
 
     def asked(query: str = DIFF, **more: Any) -> Any:
-        answer = asyncio.run(executed.execute(query, ASKED | more, context_value=context))
+        answer = asyncio.run(_settled(executed.execute(query, ASKED | more, context_value=context)))
         for error in answer.errors or []:
             return (error.extensions or {})["code"], (error.extensions or {}).get("where")
         assert answer.data is not None
