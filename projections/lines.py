@@ -16,28 +16,13 @@ from typing import Any, NamedTuple, TypeAlias
 from ledger.domain.money import conversion_rate
 from projections.along import Point
 from projections.fold.accounts import DECIMALS
-from projections.fold.converted import telling
+from projections.fold.converted import decimals_of, telling, whole
 from projections.fold.settings import LedgerSettings
-from projections.fold.sums import told_along
+from projections.fold.sums import Increments, told_along
 from projections.forecast import CATEGORIES, DEAL_MEASURES, MEASURES
 from projections.tally import Cell, CellKey
 
-
-class _Part(NamedTuple):
-    """From some points on there is more, or less, in a cell; see `Lines.add`."""
-
-    points: list[int]
-    amounts: list[int]
-    deals: list[int]
-
-    def add(self, points: Sequence[int], amounts: Sequence[int], deals: Sequence[int]) -> None:
-        """Add what comes in besides."""
-        self.points.extend(points)
-        self.amounts.extend(amounts)
-        self.deals.extend(deals)
-
-
-_Parts: TypeAlias = dict[str | None, _Part]
+_Parts: TypeAlias = dict[str | None, Increments]
 """By currency; None for deals without an amount."""
 
 
@@ -152,7 +137,7 @@ class Lines:
                 continue
             settings = point.settings
             rates = _rates(settings, currencies)
-            decimals = max([decimals, *map(_decimals, rates.values())])
+            decimals = max([decimals, *map(decimals_of, rates.values())])
             if not spans or spans[-1][1:] != (settings.reporting_currency, rates):
                 spans.append((index, settings.reporting_currency, rates))
         ends = [*(start for start, _currency, _rates in spans[1:]), self.length]
@@ -161,10 +146,7 @@ class Lines:
                 start,
                 end,
                 currency,
-                {
-                    each: _whole(rates[each], decimals) if each in rates else 0
-                    for each in currencies
-                },
+                {each: whole(rates[each], decimals) if each in rates else 0 for each in currencies},
             )
             for (start, currency, rates), end in zip(spans, ends, strict=True)
         ]
@@ -185,11 +167,11 @@ class Lines:
                         self._unconverted[point].add(currency)
 
 
-def _part(parts: _Parts, currency: str | None) -> _Part:
+def _part(parts: _Parts, currency: str | None) -> Increments:
     """The part in a currency."""
     part = parts.get(currency)
     if part is None:
-        part = parts[currency] = _Part([], [], [])
+        part = parts[currency] = Increments.none()
     return part
 
 
@@ -197,13 +179,13 @@ def _refined(parts: _Parts, exact: Sequence[_Exact]) -> tuple[int, _Parts]:
     """The parts with amounts that may have more decimals: how many more, and all with them."""
     if not exact:
         return 0, parts
-    more = max(0, *[_decimals(each.amount) - DECIMALS for each in exact])
+    more = max(0, *[decimals_of(each.amount) - DECIMALS for each in exact])
     refined: _Parts = {
-        currency: _Part(points.copy(), [each * 10**more for each in amounts], deals.copy())
+        currency: Increments(points.copy(), [each * 10**more for each in amounts], deals.copy())
         for currency, (points, amounts, deals) in parts.items()
     }
     for currency, point, amount in exact:
-        _part(refined, currency).add([point], [_whole(amount, DECIMALS + more)], [0])
+        _part(refined, currency).add([point], [whole(amount, DECIMALS + more)], [0])
     return more, refined
 
 
@@ -229,17 +211,6 @@ def _rates(settings: LedgerSettings, currencies: Iterable[str]) -> dict[str, Dec
     to = settings.reporting_currency
     found = ((each, to and conversion_rate(each, to, settings.rates)) for each in currencies)
     return {each: rate for each, rate in found if isinstance(rate, Decimal)}
-
-
-def _whole(number: Decimal, decimals: int) -> int:
-    """A number in units of a decimal that is not before its last."""
-    return int(number.scaleb(decimals))
-
-
-def _decimals(number: Decimal) -> int:
-    exponent = number.as_tuple().exponent
-    assert isinstance(exponent, int)  # noqa: S101 - amounts and rates are finite
-    return max(0, -exponent)
 
 
 def _order(key: CellKey) -> tuple[object, ...]:

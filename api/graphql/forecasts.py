@@ -274,11 +274,11 @@ class Forecast:
         description="What it was made from, tables or log; the answer is the same."
     )
 
-    by: strawberry.Private[_Cells]
+    made: strawberry.Private[_Cells]
 
     @strawberry.field(description="The same by group; empty where no groups were asked for.")
     async def groups(self) -> list[ForecastGroup]:
-        return await run_in_threadpool(self.by.groups)
+        return await run_in_threadpool(self.made.groups)
 
     async def spelt(self, shape: Shape) -> orjson.Fragment:
         """The groups as JSON.
@@ -289,9 +289,9 @@ class Forecast:
         Raises:
             Exception: more is told than can be spelt.
         """
-        if len(self.by.answer.tally.groups()) <= GROUPS_AT_ONCE:
-            return orjson.Fragment(self.by.spelt_groups(shape.make))
-        return orjson.Fragment(await run_in_threadpool(self.by.spelt_groups, shape.make))
+        if len(self.made.answer.tally.groups()) <= GROUPS_AT_ONCE:
+            return orjson.Fragment(self.made.spelt_groups(shape.make))
+        return orjson.Fragment(await run_in_threadpool(self.made.spelt_groups, shape.make))
 
     @classmethod
     def of(
@@ -325,5 +325,5 @@ class Forecast:
                 for each in answer.unconverted()
             ],
             made_from=made_from,
-            by=cells,
+            made=cells,
         )

@@ -26,7 +26,7 @@ from projections.rows.definition import Table, camel
 FIRST = 1_000
 """How many rows a page has when nobody says."""
 
-_TIMES: dict[str, tuple[Any, str]] = {
+TIMES: dict[str, tuple[Any, str]] = {
     "as_of": (AsOfTime, "On both axes: as of then, as known then; by default now."),
     "valid_at": (AsOfTime, VALID_AT),
     "known_at": (AsOfTime, KNOWN_AT),
@@ -36,6 +36,8 @@ _TIMES: dict[str, tuple[Any, str]] = {
     "under": (str, "Judge by this playbook version, key@version, whatever was in force."),
     "min_position": (BigInt, MIN_POSITION),
 }
+"""What says of the basis of flat rows, also of those in files."""
+
 _PAGING: dict[str, tuple[Any, str]] = {
     "order_by": (
         str,
@@ -55,7 +57,7 @@ def asked_of(given: dict[str, Any]) -> AsOf:
     Raises:
         InvalidInput: `hindsight-and-known-at`.
     """
-    times = {name: given.pop(name, None) for name in _TIMES}
+    times = {name: given.pop(name, None) for name in TIMES}
     if times["hindsight"] and times["known_at"] is not None:
         raise InvalidInput(
             "hindsight-and-known-at", "give hindsight or knownAt, not both", where="hindsight"
@@ -90,7 +92,7 @@ def _root(table: Table) -> StrawberryField:
         return await run_in_threadpool(_answer, door_of(info), table, given)
 
     arguments = {
-        **_TIMES,
+        **TIMES,
         **{each.name: (SCALARS[each.kind], each.description) for each in table.arguments},
         **_PAGING,
     }

@@ -23,6 +23,7 @@ from api.access.policy import Operation
 from api.asof import AsOf, parse_horizon
 from api.door import Door
 from api.export.formats import Format, format_named
+from api.graphql.row_roots import TIMES
 from api.http.caching import ALWAYS_ASK, IMMUTABLE, is_fresh, is_pinned, tag_of
 from api.http.credentials import asking_of
 from api.http.faults import fault
@@ -79,13 +80,6 @@ class _Export(NamedTuple):
         )
 
 
-_TIMES = (
-    "as_of", "valid_at", "known_at", "hindsight", "horizon", "witnessed_only", "under",
-    "min_position",
-)  # fmt: skip
-"""The arguments that say of the basis, which every table takes."""
-
-
 def _check_names(table: Table, given: Iterable[str]) -> None:
     """Refuse arguments that there are not.
 
@@ -96,7 +90,7 @@ def _check_names(table: Table, given: Iterable[str]) -> None:
     for name in given:
         if name in known:
             continue
-        every = (*_TIMES, "columns", *known)
+        every = (*TIMES, "columns", *known)
         near = get_close_matches(to_snake_case(name[:100]), every, 1)
         perhaps = f"{near[0]} is meant, perhaps; " if near else ""
         raise InvalidInput(

@@ -43,13 +43,15 @@ LINES: Final[tuple[Line, ...]] = (
     ("closed", "closed"),
 )
 
-_WIDTH = len(LINES)
+WIDTH: Final = len(LINES)
+"""A row has so many amounts, and then as many numbers of deals."""
+
 _CLAIMED, _EVIDENCED, _WEIGHTED = (
     {category: index for index, (each, category) in enumerate(LINES) if each == measure}
     for measure in _IN_ALL_CATEGORIES
 )
-_CLOSED = _WIDTH - 1
-_DEALS = slice(_WIDTH + min(_CLAIMED.values()), _WIDTH + max(_CLAIMED.values()) + 1)
+_CLOSED = WIDTH - 1
+_DEALS = slice(WIDTH + min(_CLAIMED.values()), WIDTH + max(_CLAIMED.values()) + 1)
 
 DECIMALS: Final = AMOUNT_DECIMALS_MAX + 2
 """Of an amount by a weight in percent; amounts are whole numbers of the last one."""
@@ -116,7 +118,7 @@ class Balance:
     def rows(self) -> Iterator[tuple[Holder, Row]]:
         """The rows in which any deal is left, by whose they are."""
         for holder, row in self._rows.items():
-            if any(row[_WIDTH:]):
+            if any(row[WIDTH:]):
                 yield holder, row
 
     def take(self, packed: str) -> None:
@@ -131,20 +133,13 @@ class Balance:
 
     def post(self, posting: Posting) -> None:
         """Move an amount, in every measure."""
-        owner, currency, category, evidenced, weight_percent, won, amount, deals = posting
-        row = self._rows.get((owner, currency))
+        holder = posting.owner, posting.currency
+        row = self._rows.get(holder)
         if row is None:
-            row = self._rows[owner, currency] = [0] * (2 * _WIDTH)
-        percent = int(amount * _UNITS_A_PERCENT)
-        claimed, judged, weighted = _CLAIMED[category], _EVIDENCED[evidenced], _WEIGHTED[evidenced]
-        row[claimed] += 100 * percent
-        row[judged] += 100 * percent
-        row[weighted] += weight_percent * percent
-        for line in (claimed, judged, weighted):
-            row[_WIDTH + line] += deals
-        if won:
-            row[_CLOSED] += 100 * percent
-            row[_WIDTH + _CLOSED] += deals
+            row = self._rows[holder] = [0] * (2 * WIDTH)
+        for line, amount in moved(posting):
+            row[line] += amount
+            row[WIDTH + line] += posting.deals
 
     def copy(self) -> Balance:
         """The same accounts, which do not go on with these."""
@@ -159,11 +154,26 @@ class Balance:
 
     def less(self, other: Balance) -> Iterator[tuple[Holder, Account]]:
         """By how much accounts are more than those of another balance, where they differ."""
-        nothing = [0] * (2 * _WIDTH)
+        nothing = [0] * (2 * WIDTH)
         for holder in self._rows.keys() | other._rows.keys():
             one, two = (each._rows.get(holder, nothing) for each in (self, other))
             for account in accounts_in([mine - its for mine, its in zip(one, two, strict=True)]):
                 yield holder, account
+
+
+def moved(posting: Posting) -> list[tuple[int, int]]:
+    """What a posting moves: an amount in a line of each measure, by its index in `LINES`."""
+    _owner, _currency, category, evidenced, weight_percent, won, amount, _deals = posting
+    percent = int(amount * _UNITS_A_PERCENT)
+    whole = 100 * percent
+    found = [
+        (_CLAIMED[category], whole),
+        (_EVIDENCED[evidenced], whole),
+        (_WEIGHTED[evidenced], weight_percent * percent),
+    ]
+    if won:
+        found.append((_CLOSED, whole))
+    return found
 
 
 def add_row(rows: dict[_K, Row], key: _K, row: Row) -> None:
@@ -181,7 +191,7 @@ def accounts_in(row: Row) -> list[Account]:
     """The accounts of a row in which anything is left."""
     return [
         (line, amount * _UNIT, deals)
-        for line, amount, deals in zip(LINES, row, row[_WIDTH:], strict=False)
+        for line, amount, deals in zip(LINES, row, row[WIDTH:], strict=False)
         if amount or deals
     ]
 

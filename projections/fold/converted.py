@@ -12,10 +12,8 @@ from decimal import Decimal
 from operator import add
 
 from ledger.domain.money import minor_units
-from projections.fold.accounts import DECIMALS, LINES, Line, Row
+from projections.fold.accounts import DECIMALS, LINES, WIDTH, Line, Row
 from projections.fold.sums import spelt
-
-_WIDTH = len(LINES)
 
 
 class Conversion:
@@ -27,12 +25,11 @@ class Conversion:
     """
 
     def __init__(self, to: str | None, rates: Mapping[str, Decimal]) -> None:
-        zeros = max((-int(rate.as_tuple().exponent) for rate in rates.values()), default=0)
-        zeros = max(zeros, 0)
+        decimals = max(map(decimals_of, rates.values()), default=0)
         self._factors: dict[str | None, int] = {
-            currency: int(rate.scaleb(zeros)) for currency, rate in rates.items()
+            currency: whole(rate, decimals) for currency, rate in rates.items()
         }
-        self._telling = telling(to, DECIMALS + zeros)
+        self._telling = telling(to, DECIMALS + decimals)
 
     def told(self, by_currency: Mapping[str | None, Row]) -> list[tuple[Line, str, int]]:
         """The lines in which deals are left: (line, amount, deals).
@@ -41,15 +38,15 @@ class Conversion:
             by_currency: rows, by the currency of their amounts.
         """
         unit, places = self._telling
-        counts = [0] * _WIDTH
+        counts = [0] * WIDTH
         converted: list[tuple[int, Row]] = []
         for currency, row in by_currency.items():
-            counts = [*map(add, counts, row[_WIDTH:])]
+            counts = [*map(add, counts, row[WIDTH:])]
             factor = self._factors.get(currency)
             if factor is not None:
                 converted.append((factor, row))
         found: list[tuple[Line, str, int]] = []
-        for index in range(_WIDTH):
+        for index in range(WIDTH):
             deals = counts[index]
             if deals != 0:
                 total = 0
@@ -57,6 +54,16 @@ class Conversion:
                     total += factor * row[index]
                 found.append((LINES[index], spelt(total, unit, places), deals))
         return found
+
+
+def decimals_of(number: Decimal) -> int:
+    """How many decimals a finite number has."""
+    return max(0, -int(number.as_tuple().exponent))
+
+
+def whole(number: Decimal, decimals: int) -> int:
+    """A number as a whole one, in units of a decimal that is not before its last."""
+    return int(number.scaleb(decimals))
 
 
 def telling(to: str | None, decimals: int) -> tuple[int, int]:

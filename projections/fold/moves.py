@@ -20,15 +20,17 @@ import orjson
 
 from ledger.domain.events import Category
 from ledger.domain.times import Instant, end_of_day
-from projections.fold.accounts import DECIMALS, JSON_INTEGER_MAX, Posting
+from projections.fold.accounts import JSON_INTEGER_MAX, LINES, Posting, moved
 
-MEASURES: Final = ("claimed", "evidenced", "weighted", "closed")
-"""Each has its own column: a line tells one measure."""
+MEASURES: Final = tuple(dict.fromkeys(measure for measure, _category in LINES))
+"""Each has its own column: a line of points tells one measure."""
 
 CATEGORIES: Final = tuple(map(str, Category))
 
-_INDEX = {category: str(index) for index, category in enumerate(CATEGORIES)}
-_CLOSED = _INDEX[Category.CLOSED]
+_PLACES = [
+    (MEASURES.index(measure), str(CATEGORIES.index(category))) for measure, category in LINES
+]
+"""By line of a row: which measure it is of, and how its category is spelt."""
 
 Account: TypeAlias = tuple[str, str | None, str | None]
 """(category, currency, owner) of a measure."""
@@ -46,24 +48,14 @@ def packed(moves: Iterable[Moved]) -> tuple[str, ...]:
     Args:
         moves: in the order of days.
     """
-    claims: _Sums = {}
-    judgments: _Sums = {}
-    weights: _Sums = {}
-    closings: _Sums = {}
+    sums: list[_Sums] = [{} for _measure in MEASURES]
     for day, posting in moves:
-        owner, currency, category, evidenced, weight_percent, won, amount, deals = posting
-        percent = int(amount.scaleb(DECIMALS - 2))
-        units = 100 * percent
+        owner, currency = posting.owner, posting.currency
         holder = (currency or "") if owner is None else f"{currency or ''} {owner}"
-        judged = _INDEX[evidenced] + holder
-        _add(claims, _INDEX[category] + holder, day, units, deals)
-        _add(judgments, judged, day, units, deals)
-        _add(weights, judged, day, weight_percent * percent, deals)
-        if won:
-            _add(closings, _CLOSED + holder, day, units, deals)
-    return tuple(
-        orjson.dumps(_kept(each)).decode() for each in (claims, judgments, weights, closings)
-    )
+        for line, amount in moved(posting):
+            measure, category = _PLACES[line]
+            _add(sums[measure], category + holder, day, amount, posting.deals)
+    return tuple(orjson.dumps(_kept(each)).decode() for each in sums)
 
 
 def _add(sums: _Sums, account: str, day: int, units: int, deals: int) -> None:

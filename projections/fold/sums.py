@@ -6,8 +6,35 @@ only numbers; what they are of, `projections.lines` and `projections.tables.dail
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import gcd
-from typing import TypeAlias
+from typing import NamedTuple, Self, TypeAlias
+
+
+class Increments(NamedTuple):
+    """What comes in at points of time, less what goes out.
+
+    Args:
+        points: their indexes, in any order; one may come more than once.
+        amounts: at each of them: whole numbers as in `projections.fold.accounts`.
+        deals: likewise.
+    """
+
+    points: list[int]
+    amounts: list[int]
+    deals: list[int]
+
+    @classmethod
+    def none(cls) -> Self:
+        """To which others are added."""
+        return cls([], [], [])
+
+    def add(self, points: Sequence[int], amounts: Sequence[int], deals: Sequence[int]) -> None:
+        """Add what comes in besides."""
+        self.points.extend(points)
+        self.amounts.extend(amounts)
+        self.deals.extend(deals)
+
 
 Part: TypeAlias = tuple[list[int], list[int], list[int], list[int]]
 """(points in any order, amounts that come in there, deals likewise, the factor in each era)"""

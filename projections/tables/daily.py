@@ -21,14 +21,14 @@ import orjson
 
 from ledger.domain.calendar import Period
 from ledger.domain.times import Instant
-from projections.fold.accounts import LINES, Balance, units
+from projections.fold.accounts import LINES, WIDTH, Balance, units
 from projections.fold.moves import Account, account_of, days_ended, unpacked
-from projections.fold.sums import gather, points_of
+from projections.fold.sums import Increments, gather, points_of
 from projections.tables.columns import Shape
 from projections.tables.openings import POSTINGS
 from projections.tables.reading import balance
 from projections.tables.serving import Tables
-from projections.tables.spans import WORK_MEMORY, Steps
+from projections.tables.spans import MEASURES, WORK_MEMORY, Steps
 from projections.tables.stabbing import Point, months_of
 
 _COLUMNS = ("owner", "currency")
@@ -42,42 +42,21 @@ _PACKED: LiteralString = """
 
 _ENTRIES: LiteralString = f"""
     WITH step (owner, currency, category, point, amount, deals) AS (
-        SELECT owner, currency, {{category}},
-            width_bucket(at - interval '1 microsecond', %(points)s::timestamptz[]),
-            coalesce(sum({{amount}}), 0), sum(deals)
-        FROM ({POSTINGS}) AS posting {{only}}
+        SELECT s.owner, s.currency, {{category}},
+            width_bucket(s.at - interval '1 microsecond', %(points)s::timestamptz[]),
+            coalesce(sum({{amount}}), 0), sum(s.deals)
+        FROM ({POSTINGS}) AS s WHERE {{only}}
         GROUP BY 1, 2, 3, 4
-        HAVING sum(deals) <> 0 OR sum({{amount}}) <> 0
+        HAVING sum(s.deals) <> 0 OR sum({{amount}}) <> 0
     )
     SELECT category, currency, owner, array_agg(point), array_agg(amount), array_agg(deals)
     FROM step GROUP BY owner, currency, category
 """
-_MEASURES: dict[str, tuple[LiteralString, LiteralString, LiteralString]] = {
-    "claimed": ("category", "amount", ""),
-    "evidenced": ("evidenced", "amount", ""),
-    "weighted": ("evidenced", "amount * weight_percent * 0.01", ""),
-    "closed": ("'closed'::text", "amount", "WHERE outcome = 'won'"),
-}
-"""By measure its category, its amount, and what limits it."""
 
 
 def told_by_accounts(shape: Shape) -> bool:
     """Whether the accounts of the journal tell all columns."""
     return set(_COLUMNS).issuperset(shape.columns)
-
-
-class _Found(NamedTuple):
-    """What was found of deals that are alike; see `spans.Steps`."""
-
-    points: list[int]
-    amounts: list[int]
-    deals: list[int]
-
-    def add(self, points: Sequence[int], amounts: Sequence[int], deals: Sequence[int]) -> None:
-        """Add steps."""
-        self.points.extend(points)
-        self.amounts.extend(amounts)
-        self.deals.extend(deals)
 
 
 _Alike: TypeAlias = tuple[tuple[str | None, ...], str | None, str]
@@ -137,28 +116,27 @@ class _Moves:
         self._line = line
         self._measure = measure
         self._pick = [_COLUMNS.index(each) for each in shape.columns]
-        self._found: dict[_Alike, _Found] = {}
+        self._found: dict[_Alike, Increments] = {}
         self._texts: dict[str, list[str]] = {}
         """By account as it is spelt."""
         self._days = days_ended(line.points, ZoneInfo(line.zone))
 
-    def _alike(self, account: Account) -> _Found:
+    def _alike(self, account: Account) -> Increments:
         """What was found of the deals of an account, and of those like them."""
         category, currency, owner = account
         holder = owner, currency
         alike = tuple([holder[index] for index in self._pick]), currency, category
         found = self._found.get(alike)
         if found is None:
-            found = self._found[alike] = _Found([], [], [])
+            found = self._found[alike] = Increments.none()
         return found
 
     def open(self, balance: Balance) -> None:
         """What there is at the first point."""
-        width = len(LINES)
         lines = [index for index, (measure, _) in enumerate(LINES) if measure == self._measure]
         for (owner, currency), row in balance.rows():
             for index in lines:
-                amount, deals = row[index], row[width + index]
+                amount, deals = row[index], row[WIDTH + index]
                 if amount or deals:
                     found = self._alike((LINES[index][1], currency, owner))
                     found.add([0], [amount], [deals])
@@ -197,7 +175,7 @@ class _Moves:
         return reached
 
     def _read_entries(self, asked: dict[str, object]) -> None:
-        category, amount, only = _MEASURES[self._measure]
+        category, amount, only = MEASURES[self._measure]
         statement = (
             _ENTRIES.replace("{category}", category)
             .replace("{amount}", amount)

@@ -10,8 +10,8 @@ point.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import LiteralString, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, LiteralString, NamedTuple
 
 from psycopg.rows import TupleRow
 
@@ -43,13 +43,13 @@ _HINDSIGHT: LiteralString = """
     AND s.known_from <= %(known_at)s AND s.known_to > %(known_at)s
     AND s.valid_from <= %(last)s AND s.valid_to > %(first)s
 """
-_MEASURES: dict[str, tuple[LiteralString, LiteralString, LiteralString]] = {
-    "claimed": ("s.category", "s.amount", ""),
-    "evidenced": ("s.evidenced", "s.amount", ""),
-    "weighted": ("s.evidenced", "s.amount * s.weight_percent * 0.01", ""),
-    "closed": ("'closed'::text", "s.amount", "AND s.outcome = 'won'"),
+MEASURES: Final[Mapping[str, tuple[LiteralString, LiteralString, LiteralString]]] = {
+    "claimed": ("s.category", "s.amount", "true"),
+    "evidenced": ("s.evidenced", "s.amount", "true"),
+    "weighted": ("s.evidenced", "s.amount * s.weight_percent * 0.01", "true"),
+    "closed": ("'closed'::text", "s.amount", "s.outcome = 'won'"),
 }
-"""By measure its category, its amount, and what limits it."""
+"""By measure its category, its amount, and what limits it, of states or postings `s`."""
 
 _ORDINALS: tuple[LiteralString, ...] = ("1", "2", "3", "4", "5", "6", "7", "8")
 
@@ -107,8 +107,8 @@ def steps_along(
         measure: claimed, evidenced, weighted or closed.
         shape: which columns tell the group.
     """
-    its_category, amount, only = _MEASURES[measure]
-    held: LiteralString = (_DIAGONAL if known_at is None else _HINDSIGHT) + only
+    its_category, amount, only = MEASURES[measure]
+    held: LiteralString = (_DIAGONAL if known_at is None else _HINDSIGHT) + " AND " + only
     width = len(shape.columns)
     statement = (
         _LINES.replace("{held}", held)

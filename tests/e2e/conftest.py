@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import psycopg
 import pytest
 from psycopg.sql import SQL, Identifier
@@ -16,6 +17,7 @@ from ledger.store.embedded import EmbeddedServer
 from ledger.store.ledger import Ledger
 from tests.conftest import TEMPLATE
 from tests.e2e import worked
+from tests.e2e.asking import Client
 from tests.e2e.process import Qledger
 from tests.e2e.sales_force import House, serving, write
 
@@ -58,6 +60,16 @@ def qledger(worked_settings: Settings) -> Qledger:
     """The command line on the worked example, to ask only."""
     assert worked_settings.database_url is not None
     return Qledger.on(worked_settings.database_url.get_secret_value())
+
+
+@pytest.fixture(scope="module")
+def client(qledger: Qledger) -> Iterator[Client]:
+    """Asks a server on the worked example, for one module."""
+    with (
+        qledger.serving() as (_process, address),
+        httpx.Client(base_url=address, timeout=60) as http,
+    ):
+        yield Client(http)
 
 
 @pytest.fixture

@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import pytest
 
-from ledger.config import Settings
 from tests.e2e.asking import Client
-from tests.e2e.process import Qledger
 
 UNKNOWN = "bm90aGluZw=="
-
-
-@pytest.fixture(scope="module")
-def client(worked_settings: Settings, qledger: Qledger) -> Iterator[Client]:
-    """Asks a server on the worked example."""
-    del worked_settings
-    with (
-        qledger.serving() as (_process, address),
-        httpx.Client(base_url=address, timeout=60) as http,
-    ):
-        yield Client(http)
 
 
 @pytest.mark.parametrize(

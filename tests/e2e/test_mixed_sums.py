@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
-import httpx
-import pytest
-
 from tests.e2e import worked
 from tests.e2e.asking import Client
-from tests.e2e.process import Qledger
 
 SUMS = "count sumAmount sumAmountExact avgAmount minAmount maxAmount sumDeals"
-
-
-@pytest.fixture(scope="module")
-def client(qledger: Qledger) -> Iterator[Client]:
-    with (
-        qledger.serving() as (_process, address),
-        httpx.Client(base_url=address, timeout=60) as http,
-    ):
-        yield Client(http)
 
 
 def forecast(client: Client, measure: str = "") -> Any:

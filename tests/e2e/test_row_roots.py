@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -22,17 +21,6 @@ PAGE = """query(
         edges { cursor node { deal basisPosition asOf } }
         nodes { deal } totalCount basis { horizon validAt }
         pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } }"""
-
-
-@pytest.fixture(scope="module")
-def client(worked_settings: Settings, qledger: Qledger) -> Iterator[Client]:
-    """Asks a server on the worked example."""
-    del worked_settings
-    with (
-        qledger.serving() as (_process, address),
-        httpx.Client(base_url=address, timeout=60) as http,
-    ):
-        yield Client(http)
 
 
 def page(client: Client, **variables: Any) -> dict[str, Any]:
